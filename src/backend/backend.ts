@@ -1,0 +1,275 @@
+/**
+ * The interface every backend implements: preallocated tensors, about twenty operations on them,
+ * and programs, which are lists of operations recorded once and replayed at every step.
+ *
+ * What changes from one run to the next (tokens, learning rate, positions, seeds) lives in tensors
+ * that the host writes before the run, so a recorded program never has to be built again.
+ *
+ * Shape letters are those of docs/GLOSSARY.md: `B` sequences of `T` tokens, `N = B·T` rows, `C`
+ * channels, `NH` heads of size `HS = C/NH`, `V` vocabulary, `L` longest context, `S` cache slots.
+ *
+ * @module
+ */
+
+/** The backends that implement this interface. */
+export type BackendName = "reference" | "wasm" | "webgpu";
+
+/** Element types of tensors. */
+export type DType = "f32" | "u32";
+
+/** Elements between legal view offsets: 64 elements are 256 bytes, WebGPU's binding alignment. */
+export const VIEW_ALIGNMENT = 64;
+
+/** Position of a row that takes no part in cached attention (padding of a prefill chunk). */
+export const INACTIVE = 0xffffffff;
+
+/** Target of a row that takes no part in the loss. */
+export const IGNORED = 0xffffffff;
+
+/** A dense row-major array that belongs to one backend. */
+export interface Tensor {
+  /** Element type. */
+  readonly dtype: DType;
+  /** Lengths of the axes, outermost first. */
+  readonly shape: readonly number[];
+  /** Number of elements, the product of `shape`. */
+  readonly size: number;
+}
+
+/** A recorded list of operations, replayed by {@linkcode Backend.run}. */
+export interface Program {
+  /** Number of operations recorded. */
+  readonly length: number;
+}
+
+/** Arguments of {@linkcode Ops.matmul}. */
+export interface MatmulArgs {
+  /** Result (m, n). */
+  out: Tensor;
+  /** Left factor (m, k), or (k, m) with `transposeA`. */
+  a: Tensor;
+  /** Right factor (k, n), or (n, k) with `transposeB`. */
+  b: Tensor;
+  /** Read `a` as its transpose. */
+  transposeA?: boolean;
+  /** Read `b` as its transpose. */
+  transposeB?: boolean;
+  /** Row vector (n) added to every row of the product. */
+  bias?: Tensor;
+  /** (m, n), receives product + bias; then `out` = gelu(product + bias). */
+  geluInto?: Tensor;
+  /** (m, n), the pre-activation saved by `geluInto`; `out` = product ⊙ gelu′(geluFrom). */
+  geluFrom?: Tensor;
+  /** (m, n) added last; may be `out` itself only if `accumulate` is meant, so use that instead. */
+  residual?: Tensor;
+  /** Add to what `out` holds instead of replacing it. Excludes the epilogues above. */
+  accumulate?: boolean;
+}
+
+/**
+ * The operations. Each call records one; nothing is computed until the program runs.
+ *
+ * Gradients of parameters (`dweight`, `dbias`, `dwte`, `dwpe`) are always added to what is there,
+ * so that micro-batches accumulate; zero them with `fill` at the start of a step. Gradients of
+ * activations replace what is there unless the text says "added".
+ */
+export interface Ops {
+  /** x = value, every element. */
+  fill(args: { x: Tensor; value: number }): void;
+
+  /** out (N, C) = wte[tokens] + wpe[positions]. `tokens` and `positions` are u32 (N). */
+  embeddingForward(
+    args: { out: Tensor; tokens: Tensor; positions: Tensor; wte: Tensor; wpe: Tensor },
+  ): void;
+
+  /** dwte[tokens] and dwpe[positions] receive the rows of dout (N, C), added. */
+  embeddingBackward(
+    args: { dwte: Tensor; dwpe: Tensor; dout: Tensor; tokens: Tensor; positions: Tensor },
+  ): void;
+
+  /**
+   * out (N, C) = (x − mean) · rstd · weight + bias, each row apart, epsilon 1e-5 inside the root
+   * (Ba et al. 2016). `mean` and `rstd` (N) are kept for the backward pass.
+   */
+  layernormForward(
+    args: { out: Tensor; mean: Tensor; rstd: Tensor; x: Tensor; weight: Tensor; bias: Tensor },
+  ): void;
+
+  /** dx (N, C) is added, so it carries the residual gradient on; dweight and dbias (C) are added. */
+  layernormBackward(args: {
+    dx: Tensor;
+    dweight: Tensor;
+    dbias: Tensor;
+    dout: Tensor;
+    x: Tensor;
+    weight: Tensor;
+    mean: Tensor;
+    rstd: Tensor;
+  }): void;
+
+  /** Matrix product with an optional epilogue; see {@linkcode MatmulArgs}. GELU is the tanh form. */
+  matmul(args: MatmulArgs): void;
+
+  /** dbias (C) += sums of the columns of dout (N, C). */
+  biasBackward(args: { dbias: Tensor; dout: Tensor }): void;
+
+  /**
+   * Causal attention without a T×T matrix (Dao et al. 2022). `qkv` (N, 3C) holds query, key and
+   * value side by side, each as NH heads of HS; `out` is (N, C); `lse` (N, NH) receives the
+   * logarithm of each row's sum of exponentials. The scale is 1/√HS. Row t of a sequence sees rows
+   * t − positions[t] … t, so that packed documents, whose positions start at 0, stay apart.
+   */
+  attentionForward(
+    args: { out: Tensor; lse: Tensor; qkv: Tensor; positions: Tensor; B: number; NH: number },
+  ): void;
+
+  /** dqkv (N, 3C) from dout (N, C), with `out` and `lse` of the forward pass. */
+  attentionBackward(args: {
+    dqkv: Tensor;
+    dout: Tensor;
+    out: Tensor;
+    lse: Tensor;
+    qkv: Tensor;
+    positions: Tensor;
+    B: number;
+    NH: number;
+  }): void;
+
+  /**
+   * Softmax cross-entropy, forward and backward in one: losses (R) = −log softmax(logits)[target]
+   * in nats; then logits (R, V) are replaced by their gradient, (softmax − onehot) · scale[0].
+   * A row whose target is {@linkcode IGNORED} has loss 0 and gradient 0.
+   */
+  crossEntropy(args: { losses: Tensor; logits: Tensor; targets: Tensor; scale: Tensor }): void;
+
+  /**
+   * Inverted dropout in place: x[i] becomes 0 with probability `rate`, else x[i] / (1 − rate).
+   * The mask is a function of (seed[0], site, i) alone, {@linkcode dropoutKeeps}, so the backward
+   * pass calls it again with the gradient, and every backend drops the same elements.
+   */
+  dropout(args: { x: Tensor; rate: number; seed: Tensor; site: number }): void;
+
+  /** out = a + b, element by element; `out` may be `a` or `b`. */
+  add(args: { out: Tensor; a: Tensor; b: Tensor }): void;
+
+  /** out[0] += Σ x. */
+  sum(args: { out: Tensor; x: Tensor }): void;
+
+  /** norm[0] = √Σ grads². */
+  gradientNorm(args: { norm: Tensor; grads: Tensor }): void;
+
+  /**
+   * AdamW (Loshchilov & Hutter 2019) over a whole pool: gradients are first scaled by
+   * min(1, clip / norm[0]) (clip 0: never), then m and v are updated, then the parameters.
+   * Only the first `decay` elements are decayed. `hyper` is f32 (8), see {@linkcode HYPER}.
+   */
+  adamw(args: {
+    params: Tensor;
+    grads: Tensor;
+    m: Tensor;
+    v: Tensor;
+    norm: Tensor;
+    hyper: Tensor;
+    decay: number;
+  }): void;
+
+  /**
+   * Attention over a key/value cache. Row n of `qkv` (N, 3C) belongs to cache slot slots[n] and
+   * stands at positions[n]: first every active row's key and value are stored in `keys` and
+   * `values` (S, NH, L, HS), then its query attends to positions 0 … positions[n] of its slot.
+   * Rows at {@linkcode INACTIVE} store nothing and get zeros. Prefill is N rows of one slot at
+   * rising positions, decoding is one row for each of N slots.
+   */
+  attentionCached(args: {
+    out: Tensor;
+    qkv: Tensor;
+    keys: Tensor;
+    values: Tensor;
+    positions: Tensor;
+    slots: Tensor;
+    NH: number;
+  }): void;
+}
+
+/** Places of AdamW's numbers in its `hyper` tensor. */
+export const HYPER = {
+  /** Learning rate. */
+  lr: 0,
+  /** Decay of the first moment. */
+  beta1: 1,
+  /** Decay of the second moment. */
+  beta2: 2,
+  /** Added to the root of the second moment. */
+  eps: 3,
+  /** Decoupled weight decay. */
+  weightDecay: 4,
+  /** Largest gradient norm; 0 for no clipping. */
+  clip: 5,
+  /** 1 / (1 − beta1^t). */
+  correction1: 6,
+  /** 1 / (1 − beta2^t). */
+  correction2: 7,
+} as const;
+
+/** Where tensors live and programs run. */
+export interface Backend extends Disposable {
+  /** Which backend this is. */
+  readonly name: BackendName;
+  /** The hardware in words: the adapter, or the number of threads and what they use. */
+  readonly description: string;
+
+  /**
+   * Allocates a tensor of zeros.
+   * @throws {RangeError} if the backend cannot hold it.
+   */
+  tensor(shape: readonly number[], dtype?: DType): Tensor;
+
+  /**
+   * A part of a tensor that shares its storage.
+   * @param offset First element; a multiple of {@linkcode VIEW_ALIGNMENT}.
+   * @throws {RangeError} if the part does not fit or the offset is not aligned.
+   */
+  view(tensor: Tensor, offset: number, shape: readonly number[]): Tensor;
+
+  /** Gives back the storage of a tensor made by `tensor` (not of a view). */
+  free(tensor: Tensor): void;
+
+  /** Copies numbers in, starting at element `offset` (0 by default), before any later run. */
+  write(tensor: Tensor, data: Float32Array | Uint32Array, offset?: number): void;
+
+  /** Copies all elements of an f32 tensor out, after every run so far. */
+  read(tensor: Tensor): Promise<Float32Array>;
+
+  /** Records a program: calls `build` once with the operations, which are checked and kept. */
+  record(build: (ops: Ops) => void): Program;
+
+  /** Runs a program after those before it. It may still be running when this returns. */
+  run(program: Program): void;
+
+  /**
+   * Waits until everything submitted has been computed.
+   * @throws {Error} if the device was lost.
+   */
+  finish(): Promise<void>;
+}
+
+/**
+ * Whether dropout keeps element `index`: the hash of (seed, site, index) is below `keep`, the
+ * probability of keeping times 2^32. The hash is two rounds of the PCG output permutation (Jarzynski & Olano
+ * 2020, "Hash Functions for GPU Rendering"), in 32-bit arithmetic that every backend has.
+ */
+export function dropoutKeeps(seed: number, site: number, index: number, keep: number): boolean {
+  return dropoutHash((dropoutHash((seed ^ Math.imul(site, 0x9e3779b9)) >>> 0) + index) >>> 0) <
+    keep;
+}
+
+function dropoutHash(value: number): number {
+  const state = (Math.imul(value, 747796405) + 2891336453) >>> 0;
+  const word = Math.imul(((state >>> ((state >>> 28) + 4)) ^ state) >>> 0, 277803737) >>> 0;
+  return ((word >>> 22) ^ word) >>> 0;
+}
+
+/** `keep` of {@linkcode dropoutKeeps} for a dropout rate in [0, 1). */
+export function dropoutThreshold(rate: number): number {
+  return Math.min(0xffffffff, Math.round((1 - rate) * 4294967296)) >>> 0;
+}

@@ -1,0 +1,156 @@
+/**
+ * All parameters of a model in one pool: their Hugging Face names, shapes, places and first values.
+ *
+ * @module
+ */
+
+import { type Backend, type Tensor, VIEW_ALIGNMENT } from "../backend/backend.ts";
+import type { ModelConfig } from "./config.ts";
+import { Random } from "../random.ts";
+
+/** One parameter's place in the pool. */
+export interface ParameterSpec {
+  /** Hugging Face's name, such as `transformer.h.0.attn.c_attn.weight`. */
+  name: string;
+  /** Shape; linear weights are (in, out), as in GPT-2's Conv1D. */
+  shape: number[];
+  /** First element in the pool, a multiple of the view alignment. */
+  offset: number;
+  /** Number of elements. */
+  size: number;
+  /** Standard deviation of the first values, or the constant that fills them. */
+  init: { normal: number } | { constant: number };
+}
+
+/** The pool: every parameter, matrices before vectors, so that decay applies to a prefix. */
+export interface ParameterLayout {
+  /** Parameters in the pool's order. */
+  specs: ParameterSpec[];
+  /** Elements in the pool, alignment gaps included. */
+  poolSize: number;
+  /** The first `decay` elements are matrices, which weight decay shrinks. */
+  decay: number;
+  /** Number of parameters, gaps excluded. */
+  count: number;
+}
+
+/**
+ * Where each parameter stands. First values follow GPT-2 (Radford et al. 2019): normal with
+ * deviation 0.02, projections back into the residual stream scaled by 1/√(2·layers), biases 0,
+ * LayerNorm weights 1. Positions start at 0.01, as in OpenAI's code.
+ */
+export function parameterLayout(config: ModelConfig): ParameterLayout {
+  const { width: C, layers, vocabSize: V, contextLength: L } = config;
+  const intoResidual = { normal: 0.02 / Math.sqrt(2 * layers) };
+  const matrices: [string, number[], ParameterSpec["init"]][] = [
+    ["transformer.wte.weight", [V, C], { normal: 0.02 }],
+    ["transformer.wpe.weight", [L, C], { normal: 0.01 }],
+  ];
+  const vectors: [string, number[], ParameterSpec["init"]][] = [];
+  const layernorm = (name: string): void => {
+    vectors.push([`${name}.weight`, [C], { constant: 1 }], [`${name}.bias`, [C], { constant: 0 }]);
+  };
+  const linear = (name: string, from: number, to: number, init: ParameterSpec["init"]): void => {
+    matrices.push([`${name}.weight`, [from, to], init]);
+    vectors.push([`${name}.bias`, [to], { constant: 0 }]);
+  };
+  for (let layer = 0; layer < layers; layer++) {
+    const h = `transformer.h.${layer}`;
+    layernorm(`${h}.ln_1`);
+    linear(`${h}.attn.c_attn`, C, 3 * C, { normal: 0.02 });
+    linear(`${h}.attn.c_proj`, C, C, intoResidual);
+    layernorm(`${h}.ln_2`);
+    linear(`${h}.mlp.c_fc`, C, 4 * C, { normal: 0.02 });
+    linear(`${h}.mlp.c_proj`, 4 * C, C, intoResidual);
+  }
+  layernorm("transformer.ln_f");
+
+  const specs: ParameterSpec[] = [];
+  let offset = 0, count = 0, decay = 0;
+  for (const [list, decayed] of [[matrices, true], [vectors, false]] as const) {
+    for (const [name, shape, init] of list) {
+      const size = shape.reduce((a, b) => a * b, 1);
+      specs.push({ name, shape, offset, size, init });
+      count += size;
+      offset = Math.ceil((offset + size) / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
+    }
+    if (decayed) decay = offset;
+  }
+  return { specs, poolSize: offset, decay, count };
+}
+
+/** First values of the whole pool, gaps zero, from `seed`. */
+export function initialParameters(config: ModelConfig, seed: number): Float32Array<ArrayBuffer> {
+  const { specs, poolSize } = parameterLayout(config);
+  const pool = new Float32Array(poolSize);
+  const random = new Random(seed);
+  for (const { offset, size, init } of specs) {
+    if ("constant" in init) pool.fill(init.constant, offset, offset + size);
+    else for (let i = 0; i < size; i++) pool[offset + i] = random.normal() * init.normal;
+  }
+  return pool;
+}
+
+/** Tensors of one block; also the shape of their gradients. */
+export interface BlockTensors {
+  ln1Weight: Tensor;
+  ln1Bias: Tensor;
+  attnWeight: Tensor;
+  attnBias: Tensor;
+  attnProjWeight: Tensor;
+  attnProjBias: Tensor;
+  ln2Weight: Tensor;
+  ln2Bias: Tensor;
+  fcWeight: Tensor;
+  fcBias: Tensor;
+  fcProjWeight: Tensor;
+  fcProjBias: Tensor;
+}
+
+/** Named views of a pool of parameters or of gradients. */
+export interface ParameterTensors {
+  /** The whole pool, gaps included. */
+  pool: Tensor;
+  /** Token embedding and head (V, C). */
+  wte: Tensor;
+  /** Position embedding (L, C). */
+  wpe: Tensor;
+  /** The blocks in order. */
+  blocks: BlockTensors[];
+  /** Last LayerNorm (C). */
+  lnfWeight: Tensor;
+  /** Last LayerNorm (C). */
+  lnfBias: Tensor;
+}
+
+/** Allocates a pool on `backend` and names its parts. */
+export function parameterTensors(backend: Backend, config: ModelConfig): ParameterTensors {
+  const { specs, poolSize } = parameterLayout(config);
+  const pool = backend.tensor([poolSize]);
+  const byName = new Map(specs.map((spec) => [spec.name, spec]));
+  const get = (name: string): Tensor => {
+    const spec = byName.get(`transformer.${name}`)!;
+    return backend.view(pool, spec.offset, spec.shape);
+  };
+  return {
+    pool,
+    wte: get("wte.weight"),
+    wpe: get("wpe.weight"),
+    blocks: Array.from({ length: config.layers }, (_, i) => ({
+      ln1Weight: get(`h.${i}.ln_1.weight`),
+      ln1Bias: get(`h.${i}.ln_1.bias`),
+      attnWeight: get(`h.${i}.attn.c_attn.weight`),
+      attnBias: get(`h.${i}.attn.c_attn.bias`),
+      attnProjWeight: get(`h.${i}.attn.c_proj.weight`),
+      attnProjBias: get(`h.${i}.attn.c_proj.bias`),
+      ln2Weight: get(`h.${i}.ln_2.weight`),
+      ln2Bias: get(`h.${i}.ln_2.bias`),
+      fcWeight: get(`h.${i}.mlp.c_fc.weight`),
+      fcBias: get(`h.${i}.mlp.c_fc.bias`),
+      fcProjWeight: get(`h.${i}.mlp.c_proj.weight`),
+      fcProjBias: get(`h.${i}.mlp.c_proj.bias`),
+    })),
+    lnfWeight: get("ln_f.weight"),
+    lnfBias: get("ln_f.bias"),
+  };
+}
