@@ -6,12 +6,14 @@ to=${1:-HEAD}
 from=${2:-$(git describe --tags --abbrev=0 "$to^" 2>/dev/null || true)}
 range=${from:+$from..}$to
 
+scope='(\([^)]*\))?'
+
 # Prints a section with the commits whose type matches a pattern.
 section() {
   local title=$1 pattern=$2 lines
   lines=$(
-    git log --no-merges --format='%h %s' "$range" |
-      sed -nE "s/^([0-9a-f]+) ($pattern)(\([^)]*\))?!?: (.*)/- \4 (\1)/p"
+    git log --no-merges --format='%s (%h)' "$range" |
+      sed -nE "s/^($pattern): /- /p"
   )
   if [[ -n $lines ]]; then
     printf '### %s\n\n%s\n\n' "$title" "$lines"
@@ -27,12 +29,12 @@ name=$to
 [[ $to == HEAD ]] && name=Unreleased
 
 printf '## %s (%s)\n\n' "$name" "$(git log -1 --format=%cs "$to")"
-section "Breaking changes" '[a-z]+!'
-section "Features" feat
-section "Fixes" fix
-section "Performance" perf
-section "Documentation" docs
-section "Other" 'build|chore|ci|refactor|style|test'
+section "Breaking changes" "[a-z]+$scope!"
+section "Features" "feat$scope"
+section "Fixes" "fix$scope"
+section "Performance" "perf$scope"
+section "Documentation" "docs$scope"
+section "Other" "(build|chore|ci|refactor|style|test)$scope"
 
 authors=$(git shortlog --summary --no-merges "$range" | wc -l)
 echo "$(git rev-list --count --no-merges "$range") commits by $authors authors"

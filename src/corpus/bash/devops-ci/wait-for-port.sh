@@ -13,13 +13,13 @@ if [[ ${1:-} == -t ]]; then
   timeout=${2:?-t needs a number of seconds}
   shift 2
 fi
-[[ ${1:-} == *:* ]] || usage
+[[ ${1:-} =~ ^[A-Za-z0-9.-]+:[0-9]+$ ]] || usage
 host=${1%:*}
 port=${1##*:}
 shift
 
 is_open() {
-  timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$host" "$port" 2>/dev/null
+  timeout 2 bash -c ": </dev/tcp/$host/$port" 2>/dev/null
 }
 
 start=$SECONDS
