@@ -77,7 +77,10 @@ export interface Ops {
   /** x = value, every element. */
   fill(args: { x: Tensor; value: number }): void;
 
-  /** out (N, C) = wte[tokens] + wpe[positions]. `tokens` and `positions` are u32 (N). */
+  /**
+   * out (N, C) = wte[tokens] + wpe[positions]. `tokens` and `positions` are u32 (N); a position of
+   * {@linkcode INACTIVE} counts as 0, so that padding stays finite.
+   */
   embeddingForward(
     args: { out: Tensor; tokens: Tensor; positions: Tensor; wte: Tensor; wpe: Tensor },
   ): void;

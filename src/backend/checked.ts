@@ -1,0 +1,248 @@
+/**
+ * Argument checks shared by all backends, so that each op's contract is enforced in one place.
+ *
+ * @module
+ */
+
+import { type MatmulArgs, type Ops, type Tensor, VIEW_ALIGNMENT } from "./backend.ts";
+
+/** Number of elements of a shape. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, length) => product * length, 1);
+}
+
+/**
+ * Returns `shape` if a tensor can have it.
+ * @throws {RangeError} if a length is not a whole number above zero.
+ */
+export function checkShape(shape: readonly number[]): readonly number[] {
+  if (shape.length === 0 || !shape.every((n) => Number.isSafeInteger(n) && n > 0)) {
+    throw new RangeError(`Tensor shape is (${shape}), expected whole numbers above zero.`);
+  }
+  return shape;
+}
+
+/**
+ * Checks that a view of `shape` at `offset` lies inside `tensor`.
+ * @throws {RangeError} if it does not, or if the offset is not aligned.
+ */
+export function checkView(tensor: Tensor, offset: number, shape: readonly number[]): void {
+  checkShape(shape);
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset % VIEW_ALIGNMENT !== 0) {
+    throw new RangeError(
+      `View offset is ${offset}, expected a multiple of ${VIEW_ALIGNMENT} elements.`,
+    );
+  }
+  if (offset + sizeOf(shape) > tensor.size) {
+    throw new RangeError(
+      `View of (${shape}) at ${offset} ends after the tensor's ${tensor.size} elements.`,
+    );
+  }
+}
+
+/**
+ * Checks that `data` can be written into `tensor` at `offset`.
+ * @throws {TypeError} if the element types differ.
+ * @throws {RangeError} if the data ends after the tensor.
+ */
+export function checkWrite(
+  tensor: Tensor,
+  data: Float32Array | Uint32Array,
+  offset: number,
+): void {
+  const type = data instanceof Float32Array ? "f32" : "u32";
+  if (type !== tensor.dtype) {
+    throw new TypeError(`Cannot write ${type} numbers into a ${tensor.dtype} tensor.`);
+  }
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset + data.length > tensor.size) {
+    throw new RangeError(
+      `Cannot write ${data.length} elements at ${offset}: the tensor has ${tensor.size}.`,
+    );
+  }
+}
+
+/** Lengths (m, n, k) of a matrix product whose arguments have been checked. */
+export function matmulSize(args: MatmulArgs): { m: number; n: number; k: number } {
+  const [m, n] = args.out.shape;
+  return { m, n, k: args.a.shape[args.transposeA ? 0 : 1] };
+}
+
+function fail(op: string, name: string, tensor: Tensor, expected: string): never {
+  throw new RangeError(
+    `${op}: ${name} is ${tensor.dtype} (${tensor.shape}), expected ${expected}.`,
+  );
+}
+
+function expect(
+  op: string,
+  tensors: Record<string, Tensor | undefined>,
+  shape: readonly number[],
+  dtype = "f32",
+): void {
+  for (const [name, tensor] of Object.entries(tensors)) {
+    if (!tensor) continue;
+    const same = tensor.dtype === dtype && tensor.shape.length === shape.length &&
+      tensor.shape.every((length, axis) => length === shape[axis]);
+    if (!same) fail(op, name, tensor, `${dtype} (${shape})`);
+  }
+}
+
+function expectRank(op: string, name: string, tensor: Tensor, rank: number): readonly number[] {
+  if (tensor.shape.length !== rank) fail(op, name, tensor, `${rank} axes`);
+  return tensor.shape;
+}
+
+function expectHeads(op: string, C: number, NH: number): number {
+  const HS = C / NH;
+  if (!Number.isInteger(HS) || HS % 4 !== 0 || HS > 128) {
+    throw new RangeError(
+      `${op}: ${C} channels in ${NH} heads, expected heads of a multiple of 4 up to 128.`,
+    );
+  }
+  return HS;
+}
+
+/**
+ * Wraps a recorder so that every call is checked before it is recorded.
+ *
+ * All its methods throw {@linkcode RangeError} for a tensor of the wrong shape or type.
+ */
+export function checked(ops: Ops): Ops {
+  return {
+    fill(args) {
+      if (args.x.dtype !== "f32") fail("fill", "x", args.x, "f32");
+      ops.fill(args);
+    },
+    embeddingForward(args) {
+      const op = "embeddingForward";
+      const [N, C] = expectRank(op, "out", args.out, 2);
+      expect(op, { tokens: args.tokens, positions: args.positions }, [N], "u32");
+      expect(op, { wte: args.wte }, [expectRank(op, "wte", args.wte, 2)[0], C]);
+      expect(op, { wpe: args.wpe }, [expectRank(op, "wpe", args.wpe, 2)[0], C]);
+      ops.embeddingForward(args);
+    },
+    embeddingBackward(args) {
+      const op = "embeddingBackward";
+      const [N, C] = expectRank(op, "dout", args.dout, 2);
+      expect(op, { tokens: args.tokens, positions: args.positions }, [N], "u32");
+      expect(op, { dwte: args.dwte }, [expectRank(op, "dwte", args.dwte, 2)[0], C]);
+      expect(op, { dwpe: args.dwpe }, [expectRank(op, "dwpe", args.dwpe, 2)[0], C]);
+      ops.embeddingBackward(args);
+    },
+    layernormForward(args) {
+      const op = "layernormForward";
+      const [N, C] = expectRank(op, "x", args.x, 2);
+      expect(op, { out: args.out }, [N, C]);
+      expect(op, { mean: args.mean, rstd: args.rstd }, [N]);
+      expect(op, { weight: args.weight, bias: args.bias }, [C]);
+      ops.layernormForward(args);
+    },
+    layernormBackward(args) {
+      const op = "layernormBackward";
+      const [N, C] = expectRank(op, "x", args.x, 2);
+      expect(op, { dx: args.dx, dout: args.dout }, [N, C]);
+      expect(op, { mean: args.mean, rstd: args.rstd }, [N]);
+      expect(op, { weight: args.weight, dweight: args.dweight, dbias: args.dbias }, [C]);
+      ops.layernormBackward(args);
+    },
+    matmul(args) {
+      const op = "matmul";
+      const [m, n] = expectRank(op, "out", args.out, 2);
+      const k = expectRank(op, "a", args.a, 2)[args.transposeA ? 0 : 1];
+      expect(op, { a: args.a }, args.transposeA ? [k, m] : [m, k]);
+      expect(op, { b: args.b }, args.transposeB ? [n, k] : [k, n]);
+      expect(op, { out: args.out, geluInto: args.geluInto, geluFrom: args.geluFrom }, [m, n]);
+      expect(op, { residual: args.residual }, [m, n]);
+      expect(op, { bias: args.bias }, [n]);
+      const epilogues = [args.geluInto, args.geluFrom, args.residual].filter(Boolean).length;
+      if (epilogues > 1 || (args.accumulate && (epilogues > 0 || args.bias))) {
+        throw new RangeError(
+          "matmul: choose one of geluInto, geluFrom, residual, or accumulate alone.",
+        );
+      }
+      if (args.geluFrom && args.bias) {
+        throw new RangeError("matmul: geluFrom takes no bias.");
+      }
+      ops.matmul(args);
+    },
+    biasBackward(args) {
+      const [, C] = expectRank("biasBackward", "dout", args.dout, 2);
+      expect("biasBackward", { dbias: args.dbias }, [C]);
+      ops.biasBackward(args);
+    },
+    attentionForward(args) {
+      const op = "attentionForward";
+      const [N, C] = expectRank(op, "out", args.out, 2);
+      expectHeads(op, C, args.NH);
+      if (N % args.B !== 0) fail(op, "out", args.out, `a multiple of B = ${args.B} rows`);
+      expect(op, { qkv: args.qkv }, [N, 3 * C]);
+      expect(op, { lse: args.lse }, [N, args.NH]);
+      expect(op, { positions: args.positions }, [N], "u32");
+      ops.attentionForward(args);
+    },
+    attentionBackward(args) {
+      const op = "attentionBackward";
+      const [N, C] = expectRank(op, "out", args.out, 2);
+      expectHeads(op, C, args.NH);
+      if (N % args.B !== 0) fail(op, "out", args.out, `a multiple of B = ${args.B} rows`);
+      expect(op, { qkv: args.qkv, dqkv: args.dqkv }, [N, 3 * C]);
+      expect(op, { dout: args.dout }, [N, C]);
+      expect(op, { lse: args.lse }, [N, args.NH]);
+      expect(op, { positions: args.positions }, [N], "u32");
+      ops.attentionBackward(args);
+    },
+    crossEntropy(args) {
+      const op = "crossEntropy";
+      const [R] = expectRank(op, "logits", args.logits, 2);
+      expect(op, { logits: args.logits }, args.logits.shape);
+      expect(op, { losses: args.losses }, [R]);
+      expect(op, { targets: args.targets }, [R], "u32");
+      expect(op, { scale: args.scale }, [1]);
+      ops.crossEntropy(args);
+    },
+    dropout(args) {
+      const op = "dropout";
+      if (!(args.rate >= 0 && args.rate < 1)) {
+        throw new RangeError(`dropout: rate is ${args.rate}, expected a number in [0, 1).`);
+      }
+      if (args.x.dtype !== "f32") fail(op, "x", args.x, "f32");
+      expect(op, { seed: args.seed }, [1], "u32");
+      ops.dropout(args);
+    },
+    add(args) {
+      expect("add", { a: args.a, b: args.b, out: args.out }, args.out.shape);
+      ops.add(args);
+    },
+    sum(args) {
+      expect("sum", { out: args.out }, [1]);
+      if (args.x.dtype !== "f32") fail("sum", "x", args.x, "f32");
+      ops.sum(args);
+    },
+    gradientNorm(args) {
+      expect("gradientNorm", { norm: args.norm }, [1]);
+      if (args.grads.dtype !== "f32") fail("gradientNorm", "grads", args.grads, "f32");
+      ops.gradientNorm(args);
+    },
+    adamw(args) {
+      const op = "adamw";
+      const { params, grads, m, v } = args;
+      expect(op, { params, grads, m, v }, [params.size]);
+      expect(op, { norm: args.norm }, [1]);
+      expect(op, { hyper: args.hyper }, [8]);
+      if (!(args.decay >= 0 && args.decay <= params.size)) {
+        throw new RangeError(`adamw: decay is ${args.decay}, expected 0 to ${params.size}.`);
+      }
+      ops.adamw(args);
+    },
+    attentionCached(args) {
+      const op = "attentionCached";
+      const [N, C] = expectRank(op, "out", args.out, 2);
+      const HS = expectHeads(op, C, args.NH);
+      const [S, , L] = expectRank(op, "keys", args.keys, 4);
+      expect(op, { qkv: args.qkv }, [N, 3 * C]);
+      expect(op, { keys: args.keys, values: args.values }, [S, args.NH, L, HS]);
+      expect(op, { positions: args.positions, slots: args.slots }, [N], "u32");
+      ops.attentionCached(args);
+    },
+  };
+}
