@@ -15,7 +15,8 @@ alerts=()
 # Memory-backed file systems are left out, they never fill a disk.
 while read -r percent available mount; do
   used=${percent%\%}
-  if ((used >= threshold)); then
+  # Pseudo file systems without blocks show a dash.
+  if [[ $used =~ ^[0-9]+$ ]] && ((used >= threshold)); then
     alerts+=("$mount is $used% full, $available left")
   fi
 done < <(df -h --output=pcent,avail,target -x tmpfs -x devtmpfs -x overlay -x squashfs | tail -n +2)

@@ -17,7 +17,7 @@ check() {
   # On a network error curl still prints code 000 and the time it took.
   result=$(curl -sSL -o /dev/null --max-time 15 --retry 1 \
     -w '%{http_code} %{time_total}' "$url" 2>/dev/null) || true
-  read -r code seconds <<<"$result"
+  read -r code seconds <<<"${result:-000 0}"
 
   if ((10#$code >= 200 && 10#$code < 400)); then
     echo "UP   $code ${seconds}s $url"

@@ -36,7 +36,7 @@ while IFS= read -r -d '' file; do
     *.gz) tool=zgrep ;;
     *.xz) tool=xzgrep ;;
     *.bz2) tool=bzgrep ;;
-    *) tool=grep ;;
+    *) tool="grep" ;;
   esac
   if "$tool" "${grep_options[@]}" -e "$pattern" "$file" 2>/dev/null; then
     matches=$((matches + 1))
