@@ -3,7 +3,7 @@
 set -euo pipefail
 
 archive=${1:-}
-app_dir=${2:-/var/www/app}
+app_dir=$(realpath -m "${2:-/var/www/app}")
 keep=5
 
 if [[ ! -f $archive ]]; then

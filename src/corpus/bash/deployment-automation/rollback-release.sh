@@ -2,7 +2,7 @@
 # Roll back to the previous release by switching the current symlink back
 set -euo pipefail
 
-app_dir=${1:-/var/www/app}
+app_dir=$(realpath -m "${1:-/var/www/app}")
 wanted=${2:-}
 current_link=$app_dir/current
 

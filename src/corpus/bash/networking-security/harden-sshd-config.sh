@@ -9,8 +9,8 @@ if [[ $EUID -ne 0 ]]; then
   exit 1
 fi
 
-# Turning passwords off without any key in place would lock everyone out.
-keys=$(find /root /home -maxdepth 3 -path '*/.ssh/authorized_keys' -size +0)
+# Without a key for some user other than root, everyone would be locked out.
+keys=$(find /home -maxdepth 3 -path '*/.ssh/authorized_keys' -size +0)
 if [[ -z $keys ]]; then
   echo "Error: no user has an authorized key yet, add one first" >&2
   exit 1
