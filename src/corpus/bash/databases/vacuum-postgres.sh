@@ -18,18 +18,19 @@ run_sql() {
 exec 9>"${TMPDIR:-/tmp}/vacuum-$database.lock"
 flock -n 9 || { echo "A vacuum of $database is already running" >&2; exit 1; }
 
-mapfile -t tables < <(run_sql "
+list=$(run_sql "
   SELECT format('%I.%I', schemaname, relname)
   FROM pg_stat_user_tables
   WHERE n_dead_tup > 1000
     AND n_dead_tup * 100 > $percent * (n_live_tup + n_dead_tup)
   ORDER BY n_dead_tup DESC")
 
-if ((${#tables[@]} == 0)); then
+if [[ -z $list ]]; then
   echo "No table of $database has more than $percent% dead rows"
   exit 0
 fi
 
+mapfile -t tables <<<"$list"
 for table in "${tables[@]}"; do
   before=$(run_sql "SELECT pg_total_relation_size('$table')")
   start=$SECONDS

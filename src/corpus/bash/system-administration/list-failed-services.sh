@@ -9,16 +9,14 @@ if ! command -v systemctl >/dev/null; then
   exit 2
 fi
 
-mapfile -t failed < <(
-  systemctl list-units --type=service --state=failed --no-legend --plain |
-    awk '{ print $1 }'
-)
+units=$(systemctl list-units --type=service --state=failed --no-legend --plain)
 
-if ((${#failed[@]} == 0)); then
+if [[ -z $units ]]; then
   echo "No failed services"
   exit 0
 fi
 
+mapfile -t failed < <(awk '{ print $1 }' <<<"$units")
 echo "${#failed[@]} failed services on $(hostname):"
 for unit in "${failed[@]}"; do
   result=$(systemctl show --property=Result --value "$unit")
