@@ -8,8 +8,7 @@ section() {
 
 os_name() {
   if [[ -r /etc/os-release ]]; then
-    # shellcheck source=/dev/null
-    (. /etc/os-release && echo "$PRETTY_NAME")
+    awk -F'"' '/^PRETTY_NAME=/ { print $2 }' /etc/os-release
   else
     uname -s
   fi
