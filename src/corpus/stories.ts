@@ -10,7 +10,7 @@ import { readText } from "./files.ts";
 export const STORY_SEPARATOR = "<|endoftext|>";
 
 /** Longest story in characters; a file with a longer one lacks separators. */
-const LONGEST = 1 << 24;
+const LONGEST = 1 << 22;
 
 /**
  * Stories of `.txt` and `.txt.gz` files in order, one at a time, whatever the files' size. White
