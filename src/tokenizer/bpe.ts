@@ -1,0 +1,259 @@
+/**
+ * Byte-pair encoding with a fixed list of merges, in time linear in the text.
+ *
+ * The plain algorithm merges the pair of lowest rank, leftmost first, until none is left. Its result
+ * is the only sequence of tokens in which every two neighbours are *compatible*: encoding their
+ * joined bytes gives these two tokens again. So the encoder takes the longest token at each position,
+ * checks it against its left neighbour, and falls back to shorter ones. A position whose every
+ * continuation failed is marked and never entered again, hence each is entered at most once.
+ * (The observation is that of van Antwerpen and Neubeck, "So many tokens, so little time", 2024.)
+ *
+ * Inside this module a token is a *symbol*: 0…255 are the bytes, 256 + k is what merge k makes.
+ *
+ * @module
+ */
+
+/** Number of symbols that are single bytes. */
+export const BYTES = 256;
+
+/** The largest number of symbols: two of them make one 32-bit key. */
+export const MAX_SYMBOLS = 65_535;
+
+const NONE = -1;
+const CACHE_BITS = 16;
+
+/** A hash table from 32-bit keys to positive integers, open addressing, no deletion. */
+class IntMap {
+  #keys: Uint32Array;
+  #values: Uint32Array;
+  #shift: number;
+  #mask: number;
+
+  /** @param entries How many entries will be put in at most. */
+  constructor(entries: number) {
+    const bits = Math.max(4, Math.ceil(Math.log2(entries + 1)) + 1);
+    this.#keys = new Uint32Array(1 << bits);
+    this.#values = new Uint32Array(1 << bits);
+    this.#shift = 32 - bits;
+    this.#mask = (1 << bits) - 1;
+  }
+
+  /** The value of `key`, 0 if it has none. */
+  get(key: number): number {
+    const keys = this.#keys, values = this.#values;
+    let slot = Math.imul(key, 0x9e3779b1) >>> this.#shift;
+    while (values[slot] !== 0) {
+      if (keys[slot] === key) return values[slot];
+      slot = (slot + 1) & this.#mask;
+    }
+    return 0;
+  }
+
+  set(key: number, value: number): void {
+    let slot = Math.imul(key, 0x9e3779b1) >>> this.#shift;
+    while (this.#values[slot] !== 0 && this.#keys[slot] !== key) slot = (slot + 1) & this.#mask;
+    this.#keys[slot] = key;
+    this.#values[slot] = value;
+  }
+}
+
+/** The symbols that a list of merges defines, and the encoder over them. */
+export class Bpe {
+  /** Number of symbols: 256 + merges. */
+  readonly size: number;
+  /** Length of each symbol in bytes. */
+  readonly length: Uint32Array;
+  /** Candidate tokens looked at since construction: the encoder's work, for tests. */
+  candidates = 0;
+
+  #left: Uint16Array;
+  #right: Uint16Array;
+  #offset: Uint32Array;
+  #bytes: Uint8Array<ArrayBuffer>;
+  /** (left << 16 | right) → merged symbol. */
+  #pairs: IntMap;
+  /** (node << 8 | byte) → child node. Node 0 is the root. */
+  #edges: IntMap;
+  /** Symbol that ends at each node of the trie, or NONE. */
+  #symbolAt: Int32Array;
+  /** The longest symbol that is a proper prefix of each symbol, or NONE. */
+  #shorter: Int32Array;
+  /** Two direct-mapped caches of answers of `#compatible`: pairs known good, pairs known bad. */
+  #good = new Uint32Array(1 << CACHE_BITS);
+  #bad = new Uint32Array(1 << CACHE_BITS);
+  /** 1 at a position (relative to its chunk) from which no encoding reaches the end. */
+  #dead = new Uint8Array(1024);
+
+  /**
+   * @param merges Left and right symbol of each merge, alternating, by rank.
+   * @throws {RangeError} A merge uses a symbol that no earlier merge made, a pair occurs twice, or
+   * there are too many symbols.
+   */
+  constructor(merges: ArrayLike<number>) {
+    const count = merges.length / 2;
+    const size = this.size = BYTES + count;
+    if (size > MAX_SYMBOLS) {
+      throw new RangeError(`Cannot build the tokenizer: ${size} symbols, at most ${MAX_SYMBOLS}.`);
+    }
+    this.#left = new Uint16Array(size);
+    this.#right = new Uint16Array(size);
+    this.length = new Uint32Array(size).fill(1, 0, BYTES);
+    this.#offset = new Uint32Array(size + 1);
+    this.#pairs = new IntMap(count);
+    for (let k = 0; k < count; k++) {
+      const left = merges[2 * k], right = merges[2 * k + 1], symbol = BYTES + k;
+      if (!(left < symbol && right < symbol)) {
+        throw new RangeError(`Merge ${k} joins symbols that no earlier merge made.`);
+      }
+      const key = (left << 16 | right) >>> 0;
+      if (this.#pairs.get(key) !== 0) throw new RangeError(`Merge ${k} repeats an earlier pair.`);
+      this.#pairs.set(key, symbol);
+      this.#left[symbol] = left;
+      this.#right[symbol] = right;
+      this.length[symbol] = this.length[left] + this.length[right];
+    }
+    for (let s = 0; s < size; s++) this.#offset[s + 1] = this.#offset[s] + this.length[s];
+    const bytes = this.#bytes = new Uint8Array(this.#offset[size]);
+    for (let s = 0; s < size; s++) {
+      if (s < BYTES) bytes[this.#offset[s]] = s;
+      else {
+        bytes.set(this.bytesOf(this.#left[s]), this.#offset[s]);
+        bytes.set(this.bytesOf(this.#right[s]), this.#offset[s] + this.length[this.#left[s]]);
+      }
+    }
+    this.#edges = new IntMap(bytes.length);
+    this.#symbolAt = new Int32Array(bytes.length + 1).fill(NONE);
+    this.#shorter = new Int32Array(size).fill(NONE);
+    this.#buildTrie();
+  }
+
+  /** The bytes of a symbol: a view, not a copy. */
+  bytesOf(symbol: number): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(this.#offset[symbol], this.#offset[symbol + 1]);
+  }
+
+  /** The two symbols that a merge joined; symbols below 256 have none. */
+  partsOf(symbol: number): [left: number, right: number] {
+    return [this.#left[symbol], this.#right[symbol]];
+  }
+
+  /** Puts every symbol that encoding can produce into the trie, then links prefixes. */
+  #buildTrie(): void {
+    const { size } = this;
+    const bytes = this.#bytes, offset = this.#offset;
+    const reachable = new Uint8Array(size).fill(1, 0, BYTES);
+    let nodes = 1;
+    for (let s = 0; s < size; s++) {
+      if (s >= BYTES) {
+        const left = this.#left[s], right = this.#right[s];
+        if (reachable[left] === 0 || reachable[right] === 0) continue;
+        // The merge itself joins the pair; an earlier merge across the seam would prevent it.
+        if (this.#crossing(left, right) !== s) continue;
+        reachable[s] = 1;
+      }
+      let node = 0;
+      for (let i = offset[s]; i < offset[s + 1]; i++) {
+        const key = node << 8 | bytes[i];
+        let child = this.#edges.get(key);
+        if (child === 0) this.#edges.set(key, child = nodes++);
+        node = child;
+      }
+      this.#symbolAt[node] = s;
+    }
+    for (let s = BYTES; s < size; s++) {
+      let node = 0;
+      for (let i = offset[s]; i < offset[s + 1] - 1; i++) {
+        node = this.#edges.get(node << 8 | bytes[i]);
+        if (this.#symbolAt[node] !== NONE) this.#shorter[s] = this.#symbolAt[node];
+      }
+    }
+  }
+
+  /**
+   * The first merge that joins symbols across the seam when the bytes of `left` and `right` are
+   * encoded as one text, or 0 if none does. Walks back in time: the two symbols that touch the seam
+   * live from their own merge to the merge that absorbs them; the pair of them is merged if its rank
+   * falls in the life of both. At equal rank (a run of one symbol) the merge further left goes first.
+   */
+  #crossing(left: number, right: number): number {
+    const pairs = this.#pairs;
+    let leftEnd = MAX_SYMBOLS + 1, rightEnd = MAX_SYMBOLS + 1, first = 0;
+    while (true) {
+      const merged = pairs.get((left << 16 | right) >>> 0);
+      if (merged !== 0 && merged < leftEnd && merged <= rightEnd) first = merged;
+      if (left > right) {
+        if (left < BYTES) return first;
+        leftEnd = left;
+        left = this.#right[left];
+      } else if (right >= BYTES) {
+        rightEnd = right;
+        right = this.#left[right];
+      } else return first;
+    }
+  }
+
+  /** Whether `right` may follow `left` in an encoding. */
+  #compatible(left: number, right: number): boolean {
+    const key = (left << 16 | right) >>> 0;
+    const slot = Math.imul(key, 0x9e3779b1) >>> (32 - CACHE_BITS);
+    // Key 0 is a pair of NULs: never cached, since 0 is an empty slot.
+    if (key !== 0) {
+      if (this.#good[slot] === key) return true;
+      if (this.#bad[slot] === key) return false;
+    }
+    const compatible = this.#crossing(left, right) === 0;
+    (compatible ? this.#good : this.#bad)[slot] = key;
+    return compatible;
+  }
+
+  /** The longest symbol that matches at `pos`. */
+  #longest(bytes: Uint8Array, pos: number, end: number): number {
+    const edges = this.#edges, symbolAt = this.#symbolAt;
+    let symbol = bytes[pos];
+    let node = edges.get(symbol);
+    for (let i = pos + 1; i < end; i++) {
+      node = edges.get(node << 8 | bytes[i]);
+      if (node === 0) break;
+      if (symbolAt[node] !== NONE) symbol = symbolAt[node];
+    }
+    return symbol;
+  }
+
+  /**
+   * Encodes `bytes[start, end)` as one chunk into `out` from index `n`; `out` needs room for one
+   * symbol per byte. Returns the index after the last symbol.
+   */
+  encodeChunk(bytes: Uint8Array, start: number, end: number, out: Uint32Array, n: number): number {
+    const { length } = this;
+    const shorter = this.#shorter;
+    if (this.#dead.length <= end - start) this.#dead = new Uint8Array(2 * (end - start));
+    const dead = this.#dead;
+    const first = n;
+    let pos = start, anyDead = false, candidates = 0;
+    let symbol = start < end ? this.#longest(bytes, start, end) : NONE;
+    while (pos < end) {
+      while (symbol !== NONE) {
+        candidates++;
+        const fits = dead[pos + length[symbol] - start] === 0 &&
+          (n === first || this.#compatible(out[n - 1], symbol));
+        if (fits) break;
+        symbol = shorter[symbol];
+      }
+      if (symbol !== NONE) {
+        out[n++] = symbol;
+        pos += length[symbol];
+        if (pos < end) symbol = this.#longest(bytes, pos, end);
+      } else {
+        // No encoding passes here: take the last token back and try a shorter one.
+        dead[pos - start] = 1;
+        anyDead = true;
+        const last = out[--n];
+        pos -= length[last];
+        symbol = shorter[last];
+      }
+    }
+    if (anyDead) dead.fill(0, 0, end - start + 1);
+    this.candidates += candidates;
+    return n;
+  }
+}
