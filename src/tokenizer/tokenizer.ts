@@ -181,6 +181,11 @@ export class Tokenizer {
     return id === this.endOfText ? END_OF_TEXT_BYTES : this.#bpe.bytesOf(this.#symbols[id]);
   }
 
+  /** Bytes of text that one token stands for: 0 for `<|endoftext|>`. */
+  byteLength(id: number): number {
+    return id === this.endOfText ? 0 : this.tokenBytes(id).length;
+  }
+
   /** The `tokenizer.json` of this tokenizer, for Hugging Face's `tokenizers` and `transformers`. */
   toJSON(): string {
     return formatTokenizerJSON(this.#data);

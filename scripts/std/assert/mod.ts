@@ -64,7 +64,9 @@ export function equal(a: unknown, b: unknown): boolean {
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   if (equal(actual, expected)) return;
   throw new AssertionError(
-    `Values are not equal${suffix(msg)}\n  actual:   ${show(actual)}\n  expected: ${show(expected)}`,
+    `Values are not equal${suffix(msg)}\n  actual:   ${show(actual)}\n  expected: ${
+      show(expected)
+    }`,
   );
 }
 

@@ -1,0 +1,36 @@
+/**
+ * Chooses and makes what computes training steps.
+ *
+ * @module
+ */
+
+import type { ModelConfig } from "../model/config.ts";
+import { BackendEngine, type TrainingEngine } from "./engine.ts";
+
+/** Backends that can train. */
+export type TrainingBackend = "auto" | "wasm" | "webgpu" | "reference" | "tfjs";
+
+/**
+ * Makes the engine of a backend; only its code is loaded.
+ * @throws {RangeError} if there is no such backend.
+ * @throws {Error} saying why, if the backend cannot run here.
+ */
+export async function createEngine(
+  name: TrainingBackend,
+  config: ModelConfig,
+  settings: { batchSize: number; sequenceLength: number; dropout: number },
+  threads?: number,
+): Promise<TrainingEngine> {
+  if (name === "tfjs") {
+    const { TfjsEngine } = await import("../tfjs/engine.ts");
+    return await TfjsEngine.create(config, settings);
+  }
+  const { chooseBackend } = await import("../backend/select.ts");
+  const { backend } = await chooseBackend({ backend: name, purpose: "train", threads });
+  try {
+    return new BackendEngine(backend, config, settings);
+  } catch (error) {
+    backend[Symbol.dispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * What the trainer needs of whatever computes its steps, and the engine that is one of our
+ * backends. TensorFlow.js implements the same interface in src/tfjs/.
+ *
+ * @module
+ */
+
+import type { Backend, Program, Tensor } from "../backend/backend.ts";
+import type { Batch } from "../corpus/batches.ts";
+import { allocateScratch, sequenceBackward } from "../gpt/backward.ts";
+import { allocateActivations, allocateHead, headForward, sequenceForward } from "../gpt/forward.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { parameterLayout, type ParameterTensors, parameterTensors } from "../model/parameters.ts";
+
+/** Parameters and AdamW's moments, each a whole pool of `parameterLayout(config).poolSize`. */
+export interface TrainingState {
+  /** Parameters. */
+  parameters: Float32Array;
+  /** First moments. */
+  m: Float32Array;
+  /** Second moments. */
+  v: Float32Array;
+}
+
+/** What a readback tells. */
+export interface TrainingStats {
+  /** Mean loss in nats per token over all steps since the last readback. */
+  loss: number;
+  /** Gradient norm of the last step, before clipping. */
+  gradNorm: number;
+}
+
+/** Computes training steps. */
+export interface TrainingEngine extends Disposable {
+  /** The backend's name. */
+  readonly name: string;
+  /** The hardware in words. */
+  readonly description: string;
+  /** Steps between readbacks that keep the engine busy. */
+  readonly reportEvery: number;
+  /**
+   * One optimizer step on the mean loss over all batches.
+   * @param hyper AdamW's numbers, see `adamwHyper`.
+   * @param seed Seed of this step's dropout masks.
+   */
+  trainStep(batches: Batch[], hyper: Float32Array, seed: number): Promise<void>;
+  /** Loss since the last call, and the last gradient norm. */
+  readStats(): Promise<TrainingStats>;
+  /** Summed loss of a batch in nats, without dropout. */
+  evaluate(batch: Batch): Promise<number>;
+  /** Copies parameters and moments out. */
+  readState(): Promise<TrainingState>;
+  /** Copies parameters and moments in. */
+  writeState(state: TrainingState): Promise<void>;
+}
+
+/** Lets signals and timers through between two pieces of computation. */
+const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+
+/** Trains on a {@linkcode Backend}: three programs, recorded once and replayed at every step. */
+export class BackendEngine implements TrainingEngine {
+  readonly name: string;
+  readonly description: string;
+  readonly reportEvery: number;
+  readonly #backend: Backend;
+  readonly #params: ParameterTensors;
+  readonly #grads: ParameterTensors;
+  readonly #m: Tensor;
+  readonly #v: Tensor;
+  readonly #inputs: { tokens: Tensor; positions: Tensor };
+  readonly #targets: Tensor;
+  readonly #scale: Tensor;
+  readonly #seed: Tensor;
+  readonly #hyper: Tensor;
+  readonly #norm: Tensor;
+  readonly #lossSum: Tensor;
+  readonly #evalSum: Tensor;
+  readonly #programs: { zero: Program; micro: Program; update: Program; evaluate: Program };
+  #counted = 0;
+
+  /**
+   * Allocates parameters, gradients, moments and activations and records the programs. The engine
+   * owns the backend from here on.
+   */
+  constructor(
+    backend: Backend,
+    config: ModelConfig,
+    options: { batchSize: number; sequenceLength: number; dropout: number },
+  ) {
+    this.#backend = backend;
+    this.name = backend.name;
+    this.description = backend.description;
+    this.reportEvery = backend.name === "webgpu" ? 10 : 1;
+    const shape = { B: options.batchSize, NH: config.heads };
+    const rows = options.batchSize * options.sequenceLength;
+    const params = this.#params = parameterTensors(backend, config);
+    const grads = this.#grads = parameterTensors(backend, config);
+    const { poolSize, decay } = parameterLayout(config);
+    this.#m = backend.tensor([poolSize]);
+    this.#v = backend.tensor([poolSize]);
+    const inputs = this.#inputs = {
+      tokens: backend.tensor([rows], "u32"),
+      positions: backend.tensor([rows], "u32"),
+    };
+    const head = allocateHead(backend, config, rows);
+    this.#targets = head.targets;
+    this.#scale = head.scale;
+    this.#seed = backend.tensor([1], "u32");
+    this.#hyper = backend.tensor([8]);
+    this.#norm = backend.tensor([1]);
+    this.#lossSum = backend.tensor([1]);
+    this.#evalSum = backend.tensor([1]);
+    const dropout = options.dropout > 0 ? { rate: options.dropout, seed: this.#seed } : undefined;
+    const acts = allocateActivations(backend, config, rows, true);
+    const scratch = allocateScratch(backend, config, rows, dropout !== undefined);
+    this.#programs = {
+      zero: backend.record((ops) => ops.fill({ x: grads.pool, value: 0 })),
+      micro: backend.record((ops) => {
+        sequenceForward(ops, inputs, params, acts, shape, dropout);
+        sequenceBackward(
+          backend,
+          ops,
+          inputs,
+          params,
+          grads,
+          acts,
+          head,
+          scratch,
+          shape,
+          dropout,
+        );
+        ops.sum({ out: this.#lossSum, x: head.losses });
+      }),
+      update: backend.record((ops) => {
+        const norm = this.#norm;
+        ops.gradientNorm({ norm, grads: grads.pool });
+        ops.adamw({
+          params: params.pool,
+          grads: grads.pool,
+          m: this.#m,
+          v: this.#v,
+          norm,
+          hyper: this.#hyper,
+          decay,
+        });
+      }),
+      evaluate: backend.record((ops) => {
+        sequenceForward(ops, inputs, params, acts, shape);
+        headForward(backend, ops, params, acts.lnf, head);
+        ops.fill({ x: this.#evalSum, value: 0 });
+        ops.sum({ out: this.#evalSum, x: head.losses });
+      }),
+    };
+  }
+
+  #writeBatch(batch: Batch): void {
+    this.#backend.write(this.#inputs.tokens, batch.tokens);
+    this.#backend.write(this.#inputs.positions, batch.positions);
+    this.#backend.write(this.#targets, batch.targets);
+  }
+
+  async trainStep(batches: Batch[], hyper: Float32Array, seed: number): Promise<void> {
+    const count = batches.reduce((sum, batch) => sum + batch.count, 0);
+    this.#backend.run(this.#programs.zero);
+    this.#backend.write(this.#scale, Float32Array.of(1 / count));
+    this.#backend.write(this.#hyper, hyper);
+    for (const [i, batch] of batches.entries()) {
+      this.#writeBatch(batch);
+      this.#backend.write(this.#seed, Uint32Array.of((seed + Math.imul(i, 0x9e3779b1)) >>> 0));
+      this.#backend.run(this.#programs.micro);
+      await breathe();
+    }
+    this.#backend.run(this.#programs.update);
+    this.#counted += count;
+  }
+
+  async readStats(): Promise<TrainingStats> {
+    const [[sum], [gradNorm]] = await Promise.all([
+      this.#backend.read(this.#lossSum),
+      this.#backend.read(this.#norm),
+    ]);
+    const loss = sum / this.#counted;
+    this.#backend.write(this.#lossSum, new Float32Array(1));
+    this.#counted = 0;
+    return { loss, gradNorm };
+  }
+
+  async evaluate(batch: Batch): Promise<number> {
+    this.#writeBatch(batch);
+    this.#backend.run(this.#programs.evaluate);
+    await breathe();
+    return (await this.#backend.read(this.#evalSum))[0];
+  }
+
+  async readState(): Promise<TrainingState> {
+    return {
+      parameters: await this.#backend.read(this.#params.pool),
+      m: await this.#backend.read(this.#m),
+      v: await this.#backend.read(this.#v),
+    };
+  }
+
+  async writeState({ parameters, m, v }: TrainingState): Promise<void> {
+    this.#backend.write(this.#params.pool, parameters as Float32Array<ArrayBuffer>);
+    this.#backend.write(this.#m, m as Float32Array<ArrayBuffer>);
+    this.#backend.write(this.#v, v as Float32Array<ArrayBuffer>);
+    await this.#backend.finish();
+  }
+
+  [Symbol.dispose](): void {
+    this.#backend[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * What a run tells while it goes on: a progress line on stderr, `log.jsonl`, and `loss.svg`.
+ *
+ * @module
+ */
+
+import type { TrainingStep, ValidationScore } from "./trainer.ts";
+
+/** One line of `log.jsonl`: a training report or a validation. */
+export type LogEntry =
+  | ({ kind: "train"; seconds: number } & TrainingStep)
+  | { kind: "validation"; step: number; seconds: number; scores: Record<string, ValidationScore> };
+
+/** Seconds in words: `42s`, `3m 20s`, `2h 5m`. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "?";
+  const s = Math.round(seconds);
+  if (s < 60) return `${s}s`;
+  if (s < 3600) return `${Math.floor(s / 60)}m ${s % 60}s`;
+  return `${Math.floor(s / 3600)}h ${Math.floor(s % 3600 / 60)}m`;
+}
+
+/** Milliseconds between progress lines where stderr is no terminal. */
+const LINE_INTERVAL = 10_000;
+
+/** Shows how far a run has come: one line that is rewritten on a terminal, a line now and then elsewhere. */
+export class Progress {
+  readonly #terminal = Deno.stderr.isTerminal();
+  #lastLine = -Infinity;
+  #speed = 0;
+
+  /** Shows a report of a run that ends after `steps` steps; `tokensPerStep` gives the time left. */
+  show(step: TrainingStep, steps: number, tokensPerStep: number): void {
+    this.#speed = this.#speed
+      ? 0.9 * this.#speed + 0.1 * step.tokensPerSecond
+      : step.tokensPerSecond;
+    const left = (steps - step.step) * tokensPerStep / this.#speed;
+    const done = Math.round(20 * step.step / steps);
+    const text = `step ${step.step}/${steps} [${"#".repeat(done)}${".".repeat(20 - done)}] ` +
+      `loss ${step.loss.toFixed(3)} | norm ${step.gradNorm.toFixed(2)} | ` +
+      `${Math.round(this.#speed)} tokens/s | ${duration(left)} left`;
+    if (this.#terminal) {
+      this.#write(`\r\x1b[2K${text}`);
+    } else if (performance.now() - this.#lastLine > LINE_INTERVAL || step.step === steps) {
+      this.#lastLine = performance.now();
+      this.#write(`${text}\n`);
+    }
+  }
+
+  /** Prints a line of its own. */
+  line(text: string): void {
+    this.#write(this.#terminal ? `\r\x1b[2K${text}\n` : `${text}\n`);
+  }
+
+  #write(text: string): void {
+    const bytes = new TextEncoder().encode(text);
+    for (let at = 0; at < bytes.length;) at += Deno.stderr.writeSync(bytes.subarray(at));
+  }
+}
+
+/** The log of a run, kept in a file and in memory. */
+export class RunLog {
+  /** All entries so far, those of earlier parts of the run included. */
+  readonly entries: LogEntry[];
+  readonly #path: string;
+
+  private constructor(path: string, entries: LogEntry[]) {
+    this.#path = path;
+    this.entries = entries;
+  }
+
+  /** Opens the log at `path`; entries after `step`, of work that was lost, are dropped. */
+  static async open(path: string, step: number): Promise<RunLog> {
+    let text = "";
+    try {
+      if (step > 0) text = await Deno.readTextFile(path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    const entries: LogEntry[] = [];
+    for (const line of text.split("\n")) {
+      if (!line) continue;
+      try {
+        const entry = JSON.parse(line) as LogEntry;
+        if (entry.step <= step) entries.push(entry);
+      } catch {
+        break; // a line that a kill cut short; what follows it cannot be older
+      }
+    }
+    await Deno.writeTextFile(path, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""));
+    return new RunLog(path, entries);
+  }
+
+  /** Seconds of training in the entries so far. */
+  get seconds(): number {
+    return this.entries.at(-1)?.seconds ?? 0;
+  }
+
+  /** Appends an entry. */
+  async add(entry: LogEntry): Promise<void> {
+    this.entries.push(entry);
+    await Deno.writeTextFile(this.#path, `${JSON.stringify(entry)}\n`, { append: true });
+  }
+}
+
+const WIDTH = 720, HEIGHT = 400, LEFT = 56, BOTTOM = 40, TOP = 36, RIGHT = 16;
+const COLORS = ["#4a6fa5", "#b3541e", "#2e7d4f", "#7b4fa3", "#8a6d1d"];
+
+/**
+ * Loss curves as an SVG: training loss (a moving average of reports) and each validation corpus,
+ * nats per token against steps.
+ */
+export function lossCurves(entries: LogEntry[], title: string): string {
+  const curves = new Map<string, [step: number, loss: number][]>();
+  const training: [number, number][] = [];
+  let average: number | undefined;
+  for (const entry of entries) {
+    if (entry.kind === "train") {
+      average = average === undefined ? entry.loss : 0.9 * average + 0.1 * entry.loss;
+      training.push([entry.step, average]);
+    } else {
+      for (const [name, { loss }] of Object.entries(entry.scores)) {
+        const key = `validation: ${name}`;
+        if (!curves.has(key)) curves.set(key, []);
+        curves.get(key)!.push([entry.step, loss]);
+      }
+    }
+  }
+  const stride = Math.max(1, Math.floor(training.length / 600));
+  const all = new Map([["training", training.filter((_, i) => i % stride === 0)], ...curves]);
+  const points = [...all.values()].flat();
+  if (points.length === 0) return "";
+  const lastStep = Math.max(1, ...points.map(([step]) => step));
+  const low = Math.floor(Math.min(...points.map(([, loss]) => loss)) * 2) / 2;
+  const high = Math.ceil(Math.max(...points.map(([, loss]) => loss), low + 0.5) * 2) / 2;
+  const x = (step: number) => LEFT + step / lastStep * (WIDTH - LEFT - RIGHT);
+  const y = (loss: number) => TOP + (high - loss) / (high - low) * (HEIGHT - TOP - BOTTOM);
+  const escape = (text: string) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+
+  const lines: string[] = [];
+  const tick = high - low > 4 ? 1 : 0.5;
+  for (let loss = low; loss <= high + 1e-9; loss += tick) {
+    lines.push(
+      `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(loss)}" y2="${y(loss)}" stroke="#ddd"/>`,
+      `<text x="${LEFT - 8}" y="${y(loss) + 4}" text-anchor="end">${loss.toFixed(1)}</text>`,
+    );
+  }
+  for (let i = 0; i <= 4; i++) {
+    const step = Math.round(lastStep * i / 4);
+    lines.push(
+      `<text x="${x(step)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle">${step}</text>`,
+    );
+  }
+  [...all].forEach(([name, curve], i) => {
+    const color = COLORS[i % COLORS.length];
+    const path = curve.map(([step, loss]) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`);
+    const last = curve.at(-1);
+    lines.push(
+      `<polyline points="${path.join(" ")}" fill="none" stroke="${color}" stroke-width="1.6"/>`,
+      `<text x="${WIDTH - RIGHT - 6}" y="${TOP + 16 + 16 * i}" text-anchor="end" fill="${color}">${
+        escape(name)
+      }${last ? ` ${last[1].toFixed(3)}` : ""}</text>`,
+    );
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" ` +
+    `font-family="sans-serif" font-size="12" role="img">\n` +
+    `<title>${escape(title)}</title>\n<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>\n` +
+    `<text x="${LEFT}" y="20" font-size="14">${escape(title)}</text>\n` +
+    `<text x="${WIDTH / 2}" y="${HEIGHT - 6}" text-anchor="middle">steps</text>\n` +
+    `<text x="14" y="${HEIGHT / 2}" transform="rotate(-90 14 ${HEIGHT / 2})" ` +
+    `text-anchor="middle">nats per token</text>\n${lines.join("\n")}\n</svg>\n`;
+}

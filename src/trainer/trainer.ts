@@ -1,0 +1,398 @@
+/**
+ * The trainer: batches → forward → loss → backward → AdamW, with validation and exact resume.
+ *
+ * @module
+ */
+
+import {
+  type Batch,
+  type BatchSource,
+  BatchStream,
+  type BatchStreamState,
+  evaluationBatches,
+} from "../corpus/batches.ts";
+import { TokenizedCorpus } from "../corpus/tokenized.ts";
+import { checkConfig, type ModelConfig, type Preset, preset } from "../model/config.ts";
+import { initialParameters, parameterLayout } from "../model/parameters.ts";
+import { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { adamwHyper, type AdamwOptions } from "./adamw.ts";
+import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { createEngine, type TrainingBackend } from "./create_engine.ts";
+import type { TrainingEngine, TrainingState } from "./engine.ts";
+import { learningRate, type Schedule } from "./schedule.ts";
+
+/** Numbers of a run; a checkpoint keeps them. */
+export interface TrainingSettings extends Schedule, AdamwOptions {
+  /** B, sequences of a batch. */
+  batchSize: number;
+  /** T, tokens of a sequence, at most the model's context. */
+  sequenceLength: number;
+  /** Batches whose gradients are summed in one step. */
+  gradAccum: number;
+  /** Probability of dropping an element, in [0, 1). */
+  dropout: number;
+  /** Decides first values, order and dropout. */
+  seed: number;
+}
+
+/** What {@linkcode Trainer.create} takes. */
+export interface TrainerOptions extends Partial<TrainingSettings> {
+  /** Documents, or a weighted mixture of tokenized corpora. */
+  corpus: Iterable<string> | AsyncIterable<string> | BatchSource[];
+  /** Held-out corpora by name, for {@linkcode Trainer.evaluate}. */
+  validation?: Record<string, TokenizedCorpus>;
+  /** The model's size by name, `small` if neither this nor `config` is given. */
+  preset?: Preset;
+  /** The model's shape, instead of a preset. */
+  config?: ModelConfig;
+  /** Parameters to start from, such as those of `loadWeights`; random ones if absent. */
+  parameters?: Float32Array;
+  /** The tokenizer; the shipped one if absent. */
+  tokenizer?: Tokenizer;
+  /** What computes: `auto` is a real WebGPU adapter if there is one, else WebAssembly. */
+  backend?: TrainingBackend;
+  /** Threads of the WebAssembly backend; all cores if absent. */
+  threads?: number;
+}
+
+/** What a resumed trainer needs besides its checkpoint. */
+export type ResumeOptions =
+  & Pick<TrainerOptions, "corpus" | "validation" | "backend" | "threads">
+  & Partial<Pick<TrainingSettings, "steps">>;
+
+/** A report of {@linkcode Trainer.run}. */
+export interface TrainingStep {
+  /** Optimizer steps done since the run began. */
+  step: number;
+  /** Mean loss in nats per token since the report before. */
+  loss: number;
+  /** Gradient norm of this step, before clipping. */
+  gradNorm: number;
+  /** Learning rate of this step. */
+  lr: number;
+  /** Tokens that a second of the time since the report before took in. */
+  tokensPerSecond: number;
+  /** Tokens taken in since the run began. */
+  tokens: number;
+}
+
+/** Loss on one held-out corpus. */
+export interface ValidationScore {
+  /** Mean loss in nats per token. */
+  loss: number;
+  /** Σ nats / ln 2 / Σ bytes. */
+  bitsPerByte: number;
+  /** Tokens scored. */
+  tokens: number;
+}
+
+/** A training run that cannot go on because its numbers are no longer finite or far off. */
+export class DivergenceError extends Error {
+  /**
+   * @param step Step at which it was seen.
+   * @param loss Loss there.
+   * @param gradNorm Gradient norm there.
+   */
+  constructor(readonly step: number, readonly loss: number, readonly gradNorm: number) {
+    super(
+      `Training diverged at step ${step}: loss ${loss}, gradient norm ${gradNorm}. ` +
+        `Go back to the last checkpoint with a lower learning rate, a longer warm-up or clipping.`,
+    );
+    this.name = "DivergenceError";
+  }
+}
+
+/** The part of a checkpoint that is the trainer's own. */
+interface TrainerState {
+  settings: TrainingSettings;
+  step: number;
+  tokens: number;
+  best: number;
+  stream: BatchStreamState;
+}
+
+/** Nats by which the loss may rise above its best before the run counts as diverged. */
+const DIVERGED = 3;
+
+/** Trains one model. Make one with {@linkcode Trainer.create} or {@linkcode Trainer.resume}. */
+export class Trainer implements Disposable {
+  /** The model's shape. */
+  readonly config: ModelConfig;
+  /** Numbers of the run. */
+  readonly settings: Readonly<TrainingSettings>;
+  /** The tokenizer whose ids the model reads. */
+  readonly tokenizer: Tokenizer;
+  readonly #engine: TrainingEngine;
+  readonly #stream: BatchStream;
+  readonly #validation: Record<string, TokenizedCorpus>;
+  #step = 0;
+  #tokens = 0;
+  #best = Infinity;
+
+  private constructor(
+    config: ModelConfig,
+    settings: TrainingSettings,
+    tokenizer: Tokenizer,
+    engine: TrainingEngine,
+    stream: BatchStream,
+    validation: Record<string, TokenizedCorpus>,
+  ) {
+    this.config = config;
+    this.settings = settings;
+    this.tokenizer = tokenizer;
+    this.#engine = engine;
+    this.#stream = stream;
+    this.#validation = validation;
+  }
+
+  /**
+   * Makes a trainer at step 0.
+   *
+   * @throws {RangeError} if a number cannot be, or the corpus is empty.
+   */
+  static async create(options: TrainerOptions): Promise<Trainer> {
+    const config = checkConfig(options.config ?? preset(options.preset ?? "small"));
+    const tokenizer = options.tokenizer ??
+      await Tokenizer.load(new URL("../../weights/tokenizer.json", import.meta.url));
+    const settings = checkSettings(withDefaults(options, config), config);
+    const size = parameterLayout(config).poolSize;
+    const parameters = options.parameters ?? initialParameters(config, settings.seed);
+    if (parameters.length !== size) {
+      throw new RangeError(
+        `Cannot start training: ${parameters.length} parameters were given, the model has ${size}.`,
+      );
+    }
+    return await Trainer.#build(options, config, settings, tokenizer, {
+      parameters,
+      m: new Float32Array(size),
+      v: new Float32Array(size),
+    });
+  }
+
+  /**
+   * Continues from a checkpoint as if the run had never stopped: the same data in the same order
+   * gives the same weights, bit for bit, on the same backend.
+   *
+   * @param folder A folder written by {@linkcode Trainer.save}.
+   * @throws {RangeError} if the checkpoint or the data do not fit.
+   */
+  static async resume(folder: string, options: ResumeOptions): Promise<Trainer> {
+    const { config, parameters, m, v, state, tokenizerJson } = await loadCheckpoint(folder);
+    const { settings, step, tokens, best, stream } = state as unknown as TrainerState;
+    const tokenizer = Tokenizer.fromJSON(tokenizerJson);
+    const changed = { ...settings, steps: options.steps ?? settings.steps };
+    const trainer = await Trainer.#build(
+      options,
+      config,
+      checkSettings(changed, config),
+      tokenizer,
+      {
+        parameters,
+        m,
+        v,
+      },
+    );
+    trainer.#stream.restore(stream);
+    trainer.#step = step;
+    trainer.#tokens = tokens;
+    trainer.#best = best;
+    return trainer;
+  }
+
+  static async #build(
+    options: ResumeOptions,
+    config: ModelConfig,
+    settings: TrainingSettings,
+    tokenizer: Tokenizer,
+    state: TrainingState,
+  ): Promise<Trainer> {
+    if (tokenizer.vocabSize > config.vocabSize) {
+      throw new RangeError(
+        `The tokenizer has ${tokenizer.vocabSize} tokens, the model ${config.vocabSize}: use the ` +
+          `tokenizer that belongs to the model.`,
+      );
+    }
+    const sources = Array.isArray(options.corpus) && typeof options.corpus[0] === "object"
+      ? options.corpus as BatchSource[]
+      : [{
+        documents: await TokenizedCorpus.from(
+          options.corpus as Iterable<string> | AsyncIterable<string>,
+          tokenizer,
+        ),
+        weight: 1,
+      }];
+    const { batchSize, sequenceLength: contextLength, seed } = settings;
+    const stream = new BatchStream({ sources, batchSize, contextLength, seed });
+    const engine = await createEngine(options.backend ?? "auto", config, settings, options.threads);
+    try {
+      await engine.writeState(state);
+    } catch (error) {
+      engine[Symbol.dispose]();
+      throw error;
+    }
+    return new Trainer(config, settings, tokenizer, engine, stream, options.validation ?? {});
+  }
+
+  /** Optimizer steps done so far. */
+  get step(): number {
+    return this.#step;
+  }
+
+  /** Tokens taken in so far. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /** Passes through each corpus so far. */
+  get epochs(): number[] {
+    return this.#stream.epochs;
+  }
+
+  /** The backend and its hardware in words. */
+  get description(): string {
+    return `${this.#engine.name}: ${this.#engine.description}`;
+  }
+
+  /**
+   * Trains up to `settings.steps`, or `steps` more if given, and yields a report for each readback
+   * (each step on WebAssembly, every tenth on WebGPU). Stops after the step in progress when
+   * `signal` aborts; run it again to go on.
+   *
+   * @throws {DivergenceError} if loss or gradient norm are not finite, or the loss is far above its
+   * best; nothing that was saved is touched.
+   */
+  async *run(
+    options: { steps?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<TrainingStep, void, unknown> {
+    const last = options.steps === undefined ? this.settings.steps : this.#step + options.steps;
+    let started = performance.now(), taken = 0;
+    while (this.#step < last && !options.signal?.aborted) {
+      const { gradAccum, seed } = this.settings;
+      const batches: Batch[] = Array.from({ length: gradAccum }, () => this.#stream.next());
+      const lr = learningRate(this.settings, this.#step);
+      await this.#engine.trainStep(
+        batches,
+        adamwHyper(this.settings, lr, this.#step),
+        (seed ^ Math.imul(this.#step + 1, 0x85ebca6b)) >>> 0,
+      );
+      this.#step++;
+      const count = batches.reduce((sum, batch) => sum + batch.count, 0);
+      this.#tokens += count;
+      taken += count;
+      const stops = this.#step >= last || options.signal?.aborted;
+      if (this.#step % this.#engine.reportEvery !== 0 && !stops) continue;
+      const { loss, gradNorm } = await this.#engine.readStats();
+      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm) || loss > this.#best + DIVERGED) {
+        throw new DivergenceError(this.#step, loss, gradNorm);
+      }
+      this.#best = Math.min(this.#best, loss);
+      const now = performance.now();
+      const tokensPerSecond = taken * 1000 / (now - started);
+      yield { step: this.#step, loss, gradNorm, lr, tokensPerSecond, tokens: this.#tokens };
+      started = performance.now();
+      taken = 0;
+    }
+  }
+
+  /** Scores every held-out corpus, by the rule of `evaluationBatches`. */
+  async evaluate(): Promise<Record<string, ValidationScore>> {
+    const scores: Record<string, ValidationScore> = {};
+    const { batchSize, sequenceLength: contextLength } = this.settings;
+    for (const [name, documents] of Object.entries(this.#validation)) {
+      let nats = 0, tokens = 0, bytes = 0;
+      for (const batch of evaluationBatches({ documents, batchSize, contextLength })) {
+        nats += await this.#engine.evaluate(batch);
+        tokens += batch.count;
+        bytes += batch.bytes;
+      }
+      scores[name] = { loss: nats / tokens, bitsPerByte: nats / Math.LN2 / bytes, tokens };
+    }
+    return scores;
+  }
+
+  /** Copies the parameters out, in the pool's order. */
+  async parameters(): Promise<Float32Array> {
+    return (await this.#engine.readState()).parameters;
+  }
+
+  /**
+   * Writes a checkpoint folder that {@linkcode Trainer.resume} continues and `Bashling.load` reads.
+   * A checkpoint that is already there is replaced only once the new one is whole.
+   */
+  async save(folder: string, options: { maxShardSize?: number } = {}): Promise<void> {
+    const state: TrainerState = {
+      settings: this.settings,
+      step: this.#step,
+      tokens: this.#tokens,
+      best: Number.isFinite(this.#best) ? this.#best : Number.MAX_VALUE,
+      stream: this.#stream.state(),
+    };
+    await saveCheckpoint(folder, {
+      config: this.config,
+      ...await this.#engine.readState(),
+      state: state as unknown as Record<string, unknown>,
+      tokenizerJson: this.tokenizer.toJSON(),
+      maxShardSize: options.maxShardSize,
+    });
+  }
+
+  /** Gives back the memory, threads or device that training used. */
+  dispose(): void {
+    this.#engine[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function withDefaults(options: TrainerOptions, config: ModelConfig): TrainingSettings {
+  const lr = options.lr ?? 3e-4;
+  const steps = options.steps ?? 1000;
+  return {
+    lr,
+    minLr: options.minLr ?? lr / 10,
+    warmup: options.warmup ?? Math.min(100, Math.floor(steps / 10)),
+    steps,
+    beta1: options.beta1 ?? 0.9,
+    beta2: options.beta2 ?? 0.95,
+    eps: options.eps ?? 1e-8,
+    weightDecay: options.weightDecay ?? 0.1,
+    clip: options.clip ?? 1,
+    batchSize: options.batchSize ?? 8,
+    sequenceLength: options.sequenceLength ?? config.contextLength,
+    gradAccum: options.gradAccum ?? 1,
+    dropout: options.dropout ?? 0,
+    seed: options.seed ?? 0,
+  };
+}
+
+function checkSettings(settings: TrainingSettings, config: ModelConfig): TrainingSettings {
+  const whole = (name: keyof TrainingSettings, low: number, high: number): void => {
+    const value = settings[name];
+    if (!Number.isInteger(value) || value < low || value > high) {
+      throw new RangeError(`${name} is ${value}, expected a whole number from ${low} to ${high}.`);
+    }
+  };
+  const real = (name: keyof TrainingSettings, low: number, below: number): void => {
+    const value = settings[name];
+    if (!(value >= low && value < below)) {
+      throw new RangeError(`${name} is ${value}, expected a number from ${low} to below ${below}.`);
+    }
+  };
+  whole("batchSize", 1, 4096);
+  whole("sequenceLength", 1, config.contextLength);
+  whole("gradAccum", 1, 65536);
+  whole("steps", 1, Number.MAX_SAFE_INTEGER);
+  whole("warmup", 0, Number.MAX_SAFE_INTEGER);
+  whole("seed", 0, Number.MAX_SAFE_INTEGER);
+  real("lr", 0, 10);
+  real("minLr", 0, 10);
+  real("beta1", 0, 1);
+  real("beta2", 0, 1);
+  real("eps", 0, 1);
+  real("weightDecay", 0, 10);
+  real("clip", 0, 1e9);
+  real("dropout", 0, 1);
+  return settings;
+}
