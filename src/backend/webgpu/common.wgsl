@@ -1,0 +1,6 @@
+// Prepended to every kernel.
+
+/// Index of a workgroup in a one-dimensional grid that was folded into two dimensions.
+fn groupIndex(id: vec3u, grid: vec3u) -> u32 {
+  return id.y * grid.x + id.x;
+}

@@ -1,0 +1,47 @@
+/**
+ * Finding an adapter and opening its device.
+ *
+ * @module
+ */
+
+/** Which adapter to open. */
+export interface WebGpuOptions {
+  /** An adapter of one's own; by default the system is asked for one. */
+  adapter?: GPUAdapter;
+  /** Take an adapter that computes in software too. It is right, and far slower than wasm. */
+  allowFallback?: boolean;
+  /** Which of several GPUs to ask for. */
+  powerPreference?: GPUPowerPreference;
+}
+
+/**
+ * Opens the device of an adapter with the largest buffers it has.
+ * @throws {Error} if there is no adapter, or only one in software and `allowFallback` is not set.
+ */
+export async function openDevice(
+  { adapter, allowFallback = false, powerPreference = "high-performance" }: WebGpuOptions,
+): Promise<{ device: GPUDevice; description: string }> {
+  if (typeof navigator === "undefined" || !navigator.gpu) {
+    throw new Error("WebGPU is not there: this runtime has no navigator.gpu. Use another backend.");
+  }
+  adapter ??= await navigator.gpu.requestAdapter({ powerPreference }) ?? undefined;
+  if (!adapter) {
+    throw new Error("WebGPU has no adapter on this machine. Install a GPU driver, or use wasm.");
+  }
+  const { info, limits } = adapter;
+  const description = info.description || `${info.vendor} ${info.architecture}`.trim();
+  if (info.isFallbackAdapter && !allowFallback) {
+    throw new Error(
+      `WebGPU has only ${description}, an adapter in software. Use wasm, which is faster.`,
+    );
+  }
+  const device = await adapter.requestDevice({
+    label: "bashling",
+    requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
+    requiredLimits: {
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    },
+  });
+  return { device, description };
+}

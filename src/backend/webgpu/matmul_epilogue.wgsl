@@ -1,0 +1,52 @@
+// What happens to a finished element of a matrix product: shared by matmul.wgsl, which computes
+// it, and matmul_splits.wgsl, which adds it up from parts. Values are four columns with N4.
+
+// @if N4
+alias Value = vec4f;
+// @else
+alias Value = f32;
+// @end
+
+@group(0) @binding(1) var<storage, read_write> out: array<Value>;
+// @if BIAS
+@group(0) @binding(4) var<storage, read> bias: array<Value>;
+// @end
+// @if GELU_INTO
+@group(0) @binding(5) var<storage, read_write> geluInto: array<Value>;
+// @end
+// @if GELU_FROM
+@group(0) @binding(6) var<storage, read> geluFrom: array<Value>;
+// @end
+// @if RESIDUAL
+@group(0) @binding(7) var<storage, read> residual: array<Value>;
+// @end
+
+/// The tanh of GELU's tanh form (Hendrycks & Gimpel 2016). The argument is clamped where tanh is 1
+/// to the last bit, because some drivers compute tanh from exponentials that overflow.
+fn geluTanh(x: Value) -> Value {
+  return tanh(clamp(0.7978845608 * (x + 0.044715 * x * x * x), Value(-10.0), Value(10.0)));
+}
+
+/// Stores the Value at `at` of out, in the Value `column` of its row.
+fn finish(at: u32, column: u32, product: Value) {
+  var y = product;
+  // @if BIAS
+  y += bias[column];
+  // @end
+  // @if GELU_INTO
+  geluInto[at] = y;
+  y = 0.5 * y * (1.0 + geluTanh(y));
+  // @end
+  // @if GELU_FROM
+  let x = geluFrom[at];
+  let t = geluTanh(x);
+  y *= 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * 0.7978845608 * (1.0 + 0.134145 * x * x);
+  // @end
+  // @if RESIDUAL
+  y += residual[at];
+  // @end
+  // @if ACCUMULATE
+  y += out[at];
+  // @end
+  out[at] = y;
+}
