@@ -5,7 +5,7 @@
  */
 
 import { IGNORED, INACTIVE, type Ops, type Tensor } from "../src/backend/backend.ts";
-import { Random } from "../src/random.ts";
+import type { Random } from "../src/random.ts";
 
 /** A tensor of a case: its shape and first contents. */
 export interface CaseTensor {
