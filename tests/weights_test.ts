@@ -108,11 +108,12 @@ Deno.test("saveWeights() writes shards that loadWeights() reads, and removes tho
     }
     assertEquals(await Deno.readTextFile(`${folder}/README.md`), "kept");
     await saveWeights(folder, saved, { maxShardSize: 600 });
-    await Deno.remove(`${folder}/model-00002-of-00003.safetensors`);
+    const [lost] = (await names(folder)).filter((name) => name.startsWith("model-00002-of-"));
+    await Deno.remove(`${folder}/${lost}`);
     await assertRejects(
       () => loadWeights(folder),
       Deno.errors.NotFound,
-      "shard model-00002-of-00003.safetensors is missing",
+      `shard ${lost} is missing`,
     );
   });
 });
@@ -201,6 +202,15 @@ Deno.test("loadWeights() throws one sentence with a remedy when a file is wrong"
         () => Deno.writeTextFile(`${folder}/tokenizer.json`, tokenizerJson(5, "u")),
         RangeError,
         "tokenizer.json is another model's",
+      ],
+      [
+        async () => { // weights of another program, without a fingerprint
+          const { tensors } = readSafetensors(await Deno.readFile(model));
+          await Deno.writeFile(model, writeSafetensors([...tensors.values()]));
+          await Deno.writeTextFile(`${folder}/tokenizer.json`, tokenizerJson(4));
+        },
+        RangeError,
+        "the tokenizer has 4 tokens and the model 5",
       ],
       [() => Deno.writeTextFile(`${folder}/tokenizer.json`, "{}"), SyntaxError, "no model with"],
       ...([

@@ -1,0 +1,290 @@
+/**
+ * Sets of tensors in one safetensors file or, as Hugging Face lays them out, in several with an
+ * index: `model.safetensors`, or `model-00001-of-00002.safetensors` … and
+ * `model.safetensors.index.json`. Each file's metadata holds the SHA-256 of its data.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { type NamedTensor, readSafetensors, type Safetensors, writeHeader } from "./safetensors.ts";
+
+/** Reads a file of a folder that may be anywhere. */
+export interface Folder {
+  /** The folder as messages name it. */
+  readonly name: string;
+  /**
+   * A whole file, or `undefined` if there is none.
+   * @throws {RangeError} if it has more than `limit` bytes.
+   */
+  read(file: string, limit: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
+}
+
+/** The longest JSON file that is read, in bytes. */
+export const JSON_LIMIT = 100_000_000;
+
+/** A folder on disk or on the web: a path, or a `file:`, `http:` or `https:` URL. */
+export function openFolder(source: string | URL): Folder {
+  const isUrl = source instanceof URL || /^(file|https?):/.test(source);
+  if (!isUrl) {
+    const path = String(source).replace(/(?<=.)\/+$/, "") || ".";
+    return { name: path, read: (file, limit) => readLocal(`${path}/${file}`, limit) };
+  }
+  const url = new URL(source);
+  if (!url.pathname.endsWith("/")) url.pathname += "/";
+  const read = url.protocol === "file:" ? readLocal : readRemote;
+  return {
+    name: url.href,
+    read: (file, limit) => {
+      const at = new URL(url);
+      at.pathname += encodeURIComponent(file);
+      return read(at, limit);
+    },
+  };
+}
+
+const tooLong = (path: string | URL, bytes: number, limit: number): RangeError =>
+  new RangeError(
+    `Cannot load ${path}: it has ${bytes} bytes, expected at most ${limit}; give the file that belongs here.`,
+  );
+
+async function readLocal(
+  path: string | URL,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  try {
+    const { size } = await Deno.stat(path);
+    if (size > limit) throw tooLong(path, size, limit);
+    return await Deno.readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+async function readRemote(
+  url: string | URL,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  let response: Response;
+  try {
+    response = await fetch(url);
+  } catch (error) {
+    throw new Error(
+      `Cannot load ${url}: the server cannot be reached; check address and network.`,
+      {
+        cause: error,
+      },
+    );
+  }
+  if (!response.ok || !response.body) {
+    await response.body?.cancel();
+    if (response.status === 404) return undefined;
+    throw new Error(`Cannot load ${url}: the server answers ${response.status}; try again later.`);
+  }
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let bytes = 0;
+  for await (const part of response.body) {
+    bytes += part.length;
+    if (bytes > limit) throw tooLong(url, bytes, limit);
+    parts.push(part);
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+/**
+ * The JSON object in a file.
+ * @throws {SyntaxError} if the file holds something else.
+ */
+export async function readJson(
+  folder: Folder,
+  file: string,
+): Promise<Record<string, unknown> | undefined> {
+  const bytes = await folder.read(file, JSON_LIMIT);
+  return bytes && parseObject(new TextDecoder().decode(bytes), `${folder.name}/${file}`);
+}
+
+/** @throws {SyntaxError} if `text` is no JSON object. */
+export function parseObject(text: string, name: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      return value as Record<string, unknown>;
+    }
+  } catch {
+    // Said below.
+  }
+  throw new SyntaxError(`Cannot load ${name}: it is no JSON object; fetch or write it again.`);
+}
+
+/** Tensors of a set and the metadata of its first file. */
+export type TensorSet = Safetensors;
+
+/**
+ * Reads `stem.safetensors`, or its shards by `stem.safetensors.index.json`.
+ *
+ * @param limit Most bytes of data that the set can have.
+ * @returns `undefined` if there is neither.
+ * @throws {SyntaxError} if a file cannot be parsed.
+ * @throws {RangeError} if a file's contents cannot be, or its data has changed since it was written.
+ * @throws {Deno.errors.NotFound} if a shard is missing.
+ */
+export async function readTensorSet(
+  folder: Folder,
+  stem: string,
+  limit: number,
+): Promise<TensorSet | undefined> {
+  const single = await readShard(folder, `${stem}.safetensors`, limit);
+  if (single) return single;
+  const index = await readJson(folder, `${stem}.safetensors.index.json`);
+  if (!index) return undefined;
+  const where = `${folder.name}/${stem}.safetensors.index.json`;
+  const map = index.weight_map;
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    throw new SyntaxError(`Cannot load ${where}: it has no weight_map; fetch or write it again.`);
+  }
+  const files = [...new Set(Object.values(map))];
+  const set: TensorSet = { tensors: new Map(), metadata: {} };
+  for (const [i, file] of files.entries()) {
+    if (typeof file !== "string" || !/^[\w-][\w.-]*\.safetensors$/.test(file)) {
+      throw new SyntaxError(
+        `Cannot load ${where}: "${file}" is no name of a shard; fetch or write it again.`,
+      );
+    }
+    const shard = await readShard(folder, file, limit);
+    if (!shard) {
+      throw new Deno.errors.NotFound(
+        `Cannot load ${folder.name}: shard ${file} is missing; fetch all ${files.length} shards.`,
+      );
+    }
+    if (i === 0) set.metadata = shard.metadata;
+    for (const [name, tensor] of shard.tensors) {
+      if ((map as Record<string, unknown>)[name] !== file) {
+        throw new RangeError(
+          `Cannot load ${folder.name}: ${file} holds "${name}", which the index places elsewhere; fetch or write the shards again.`,
+        );
+      }
+      set.tensors.set(name, tensor);
+    }
+  }
+  return set;
+}
+
+async function readShard(
+  folder: Folder,
+  file: string,
+  limit: number,
+): Promise<Safetensors | undefined> {
+  const bytes = await folder.read(file, limit + 10_000_000);
+  if (!bytes) return undefined;
+  let shard: Safetensors;
+  try {
+    shard = readSafetensors(bytes);
+  } catch (error) {
+    // Say which file.
+    if (error instanceof SyntaxError || error instanceof RangeError) {
+      error.message = error.message.replace("safetensors", `${folder.name}/${file}`);
+    }
+    throw error;
+  }
+  const { sha256 } = shard.metadata;
+  if (sha256 !== undefined) {
+    const data = bytes.subarray(8 + Number(new DataView(bytes.buffer).getBigUint64(0, true)));
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+    if (digest.toHex() !== sha256) {
+      throw new RangeError(
+        `Cannot load ${folder.name}/${file}: its data has changed since it was written (SHA-256 differs); fetch or write it again.`,
+      );
+    }
+  }
+  return shard;
+}
+
+/** SHA-256 of texts and arrays, end to end, as hexadecimal digits. */
+export function sha256(...parts: (string | ArrayBufferView)[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) {
+    hash.update(
+      typeof part === "string"
+        ? part
+        : new Uint8Array(part.buffer, part.byteOffset, part.byteLength),
+    );
+  }
+  return hash.digest("hex");
+}
+
+/**
+ * Writes a set of tensors into an existing folder, in one file or in shards whose data has at most
+ * `maxShardSize` bytes, and removes files of the same stem that are not part of it.
+ *
+ * @returns The names of the files written.
+ */
+export async function writeTensorSet(
+  folder: string,
+  stem: string,
+  tensors: NamedTensor[],
+  metadata: Record<string, string>,
+  maxShardSize: number = Infinity,
+): Promise<string[]> {
+  if (!(maxShardSize > 0)) {
+    throw new RangeError(`A shard of at most ${maxShardSize} bytes is none: give a size above 0.`);
+  }
+  const shards: NamedTensor[][] = [];
+  let size = Infinity;
+  for (const tensor of tensors) {
+    size += tensor.data.byteLength;
+    if (size > maxShardSize || shards.length === 0) {
+      shards.push([]);
+      size = tensor.data.byteLength;
+    }
+    shards.at(-1)!.push(tensor);
+  }
+  const number = (n: number): string => String(n).padStart(5, "0");
+  const files = shards.map((_, i) =>
+    shards.length === 1
+      ? `${stem}.safetensors`
+      : `${stem}-${number(i + 1)}-of-${number(shards.length)}.safetensors`
+  );
+  for (const [i, shard] of shards.entries()) {
+    const digest = sha256(...shard.map(({ data }) => data));
+    const header = writeHeader(shard, { ...metadata, sha256: digest });
+    await writeFile(`${folder}/${files[i]}`, [header, ...shard.map(({ data }) => data)]);
+  }
+  if (shards.length > 1) {
+    const index = {
+      metadata: { total_size: tensors.reduce((sum, { data }) => sum + data.byteLength, 0) },
+      weight_map: Object.fromEntries(
+        shards.flatMap((shard, i) => shard.map(({ name }) => [name, files[i]])),
+      ),
+    };
+    const file = `${stem}.safetensors.index.json`;
+    await writeFile(`${folder}/${file}`, [JSON.stringify(index, null, 2) + "\n"]);
+    files.push(file);
+  }
+  const ours = new RegExp(`^${stem}(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?$`);
+  for await (const { name } of Deno.readDir(folder)) {
+    if (ours.test(name) && !files.includes(name)) await Deno.remove(`${folder}/${name}`);
+  }
+  return files;
+}
+
+/** Writes a file whole or not at all: under another name, flushed to disk, then renamed. */
+export async function writeFile(
+  path: string,
+  parts: (string | ArrayBufferView<ArrayBuffer>)[],
+): Promise<void> {
+  const partial = `${path}.partial`;
+  {
+    using file = await Deno.open(partial, { write: true, create: true, truncate: true });
+    for (const part of parts) {
+      let rest = typeof part === "string"
+        ? new TextEncoder().encode(part)
+        : new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+      while (rest.length > 0) rest = rest.subarray(await file.write(rest));
+    }
+    await file.sync();
+  }
+  await Deno.rename(partial, path);
+}

@@ -1,0 +1,391 @@
+/**
+ * Weights as a Hugging Face GPT-2 folder: `config.json`, `model.safetensors` (or shards),
+ * `tokenizer.json`, `generation_config.json`. What is written here loads in `transformers`.
+ *
+ * @module
+ */
+
+import { checkConfig, type ModelConfig } from "./config.ts";
+import { type ParameterLayout, parameterLayout } from "./parameters.ts";
+import type { NamedTensor } from "./safetensors.ts";
+import {
+  openFolder,
+  parseObject,
+  readJson,
+  readTensorSet,
+  sha256,
+  type TensorSet,
+  writeFile,
+  writeTensorSet,
+} from "./shards.ts";
+
+/** Name of the token that ends a document. */
+export const END_OF_TEXT = "<|endoftext|>";
+
+/** How to generate unless told otherwise; `generation_config.json`. */
+export interface GenerationConfig {
+  /** Most tokens after the prompt. */
+  maxTokens: number;
+  /** Divides the logits: below 1 focused, above 1 wild. */
+  temperature: number;
+  /** Only the k likeliest tokens are drawn from; 0 for all. */
+  topK: number;
+  /** Only the likeliest tokens that together reach this probability are drawn from. */
+  topP: number;
+}
+
+/** Default of {@linkcode GenerationConfig}. */
+export const GENERATION: Readonly<GenerationConfig> = Object.freeze({
+  maxTokens: 200,
+  temperature: 0.8,
+  topK: 50,
+  topP: 0.9,
+});
+
+/** A model as files hold it. */
+export interface Weights {
+  /** Shape of the model. */
+  config: ModelConfig;
+  /** The pool of parameters as `parameterLayout(config)` lays it out. */
+  parameters: Float32Array<ArrayBuffer>;
+  /** Text of `tokenizer.json`. */
+  tokenizerJson: string;
+  /** How to generate unless told otherwise. */
+  generation: GenerationConfig;
+}
+
+/** Options of {@linkcode saveWeights}. */
+export interface SaveWeightsOptions {
+  /** Type of the parameters in the file, F16 unless given. */
+  dtype?: "F16" | "F32";
+  /** Most bytes of data in one file; one file for all unless given. */
+  maxShardSize?: number;
+}
+
+/**
+ * Loads a GPT-2 folder from a path or a `file:`, `http:` or `https:` URL.
+ *
+ * @throws {Deno.errors.NotFound} if a file is missing.
+ * @throws {SyntaxError} if a file cannot be parsed.
+ * @throws {RangeError} if the files do not describe one whole GPT-2 model with a tied head and its
+ * tokenizer, or the data was damaged.
+ */
+export async function loadWeights(source: string | URL): Promise<Weights> {
+  const folder = openFolder(source);
+  const missing = (file: string): Error =>
+    new Deno.errors.NotFound(
+      `Cannot load weights: there is no ${file} in ${folder.name}; give the folder of a trained model.`,
+    );
+  const [configJson, tokenizer, generationJson] = await Promise.all([
+    readJson(folder, "config.json"),
+    folder.read("tokenizer.json", 100_000_000),
+    readJson(folder, "generation_config.json"),
+  ]);
+  if (!configJson) throw missing("config.json");
+  if (!tokenizer) throw missing("tokenizer.json");
+  const config = configFromJson(configJson);
+  const tokenizerJson = new TextDecoder().decode(tokenizer);
+  const layout = parameterLayout(config);
+  // Files may hold F32, the tied head once more, and the attention masks of old exports.
+  const masks = config.layers * (config.contextLength ** 2 + 64);
+  const limit = 4 * (layout.count + config.vocabSize * config.width + masks);
+  const set = await readTensorSet(folder, "model", limit);
+  if (!set) throw missing("model.safetensors");
+  checkFingerprint(set.metadata, tokenizerJson, config);
+  const parameters = parametersFromTensors(set.tensors, layout);
+  return {
+    config,
+    parameters,
+    tokenizerJson,
+    generation: generationFromJson(generationJson ?? {}),
+  };
+}
+
+/**
+ * Writes a GPT-2 folder, creating it if need be; other files in it stay. Each file is replaced whole.
+ *
+ * @throws {RangeError} if the parameters do not fit the shape, are not finite, or are too large for
+ * F16, or the tokenizer is another model's. Nothing is written then.
+ */
+export async function saveWeights(
+  folder: string,
+  weights: Omit<Weights, "generation"> & { generation?: GenerationConfig },
+  options: SaveWeightsOptions = {},
+): Promise<void> {
+  const { config, parameters, tokenizerJson, generation = GENERATION } = weights;
+  const { dtype = "F16", maxShardSize } = options;
+  const { endOfText } = checkTokenizer(tokenizerJson, checkConfig(config));
+  const tensors = tensorsFromParameters(parameters, config, dtype);
+  await Deno.mkdir(folder, { recursive: true });
+  const metadata = { format: "pt", tokenizer: sha256(tokenizerJson) };
+  await writeTensorSet(folder, "model", tensors, metadata, maxShardSize);
+  await writeDescription(folder, { config, tokenizerJson, generation, dtype, endOfText });
+}
+
+/** Writes the files of a GPT-2 folder other than its tensors. */
+export async function writeDescription(
+  folder: string,
+  { config, tokenizerJson, generation, dtype, endOfText }: {
+    config: ModelConfig;
+    tokenizerJson: string;
+    generation: GenerationConfig;
+    dtype: "F16" | "F32";
+    endOfText: number;
+  },
+): Promise<void> {
+  const json: Record<string, unknown> = {
+    "config.json": configToJson(config, dtype, endOfText),
+    "generation_config.json": {
+      bos_token_id: endOfText,
+      eos_token_id: endOfText,
+      pad_token_id: endOfText,
+      do_sample: true,
+      max_new_tokens: generation.maxTokens,
+      temperature: generation.temperature,
+      top_k: generation.topK,
+      top_p: generation.topP,
+    },
+    "tokenizer_config.json": {
+      tokenizer_class: "PreTrainedTokenizerFast",
+      model_max_length: config.contextLength,
+      bos_token: END_OF_TEXT,
+      eos_token: END_OF_TEXT,
+      pad_token: END_OF_TEXT,
+      clean_up_tokenization_spaces: false,
+    },
+  };
+  for (const [file, value] of Object.entries(json)) {
+    await writeFile(`${folder}/${file}`, [JSON.stringify(value, null, 2) + "\n"]);
+  }
+  await writeFile(`${folder}/tokenizer.json`, [tokenizerJson]);
+}
+
+/** `config.json` of `transformers`' GPT-2. */
+function configToJson(
+  config: ModelConfig,
+  dtype: "F16" | "F32",
+  endOfText: number,
+): Record<string, unknown> {
+  return {
+    model_type: "gpt2",
+    architectures: ["GPT2LMHeadModel"],
+    vocab_size: config.vocabSize,
+    n_positions: config.contextLength,
+    n_ctx: config.contextLength,
+    n_embd: config.width,
+    n_layer: config.layers,
+    n_head: config.heads,
+    n_inner: null,
+    activation_function: "gelu_new",
+    layer_norm_epsilon: 1e-5,
+    initializer_range: 0.02,
+    resid_pdrop: 0,
+    embd_pdrop: 0,
+    attn_pdrop: 0,
+    scale_attn_weights: true,
+    tie_word_embeddings: true,
+    bos_token_id: endOfText,
+    eos_token_id: endOfText,
+    torch_dtype: dtype === "F16" ? "float16" : "float32",
+  };
+}
+
+/**
+ * The shape that a `config.json` describes.
+ * @throws {RangeError} if it is not that of a GPT-2 that this module computes.
+ */
+export function configFromJson(json: Record<string, unknown>): ModelConfig {
+  const config = {
+    vocabSize: json.vocab_size,
+    contextLength: json.n_positions,
+    layers: json.n_layer,
+    width: json.n_embd,
+    heads: json.n_head,
+  };
+  const only = (key: string, ...allowed: unknown[]): void => {
+    if (!allowed.includes(json[key])) {
+      throw new RangeError(
+        `Cannot load weights: ${key} in config.json is ${JSON.stringify(json[key])}, expected ${
+          JSON.stringify(allowed[0])
+        }; give a GPT-2 model.`,
+      );
+    }
+  };
+  only("model_type", "gpt2");
+  only("activation_function", "gelu_new", "gelu_pytorch_tanh", undefined);
+  only("layer_norm_epsilon", 1e-5, undefined);
+  only("n_inner", null, undefined, 4 * Number(config.width));
+  only("tie_word_embeddings", true, undefined);
+  only("scale_attn_weights", true, undefined);
+  only("scale_attn_by_inverse_layer_idx", false, undefined);
+  only("add_cross_attention", false, undefined);
+  return checkConfig(config as ModelConfig);
+}
+
+function generationFromJson(json: Record<string, unknown>): GenerationConfig {
+  const number = (key: string, otherwise: number, least: number, most: number): number => {
+    const value = json[key] ?? otherwise;
+    if (typeof value !== "number" || !(value >= least && value <= most)) {
+      throw new RangeError(
+        `Cannot load weights: ${key} in generation_config.json is ${
+          JSON.stringify(value)
+        }, expected ${least} to ${most}; correct it.`,
+      );
+    }
+    return value;
+  };
+  return {
+    maxTokens: number("max_new_tokens", GENERATION.maxTokens, 1, 1 << 20),
+    temperature: number("temperature", GENERATION.temperature, 0, 100),
+    topK: number("top_k", GENERATION.topK, 0, 1 << 20),
+    topP: number("top_p", GENERATION.topP, 0, 1),
+  };
+}
+
+/**
+ * Number of tokens of a tokenizer, and the id of `<|endoftext|>`.
+ * @throws {SyntaxError} if the text is no `tokenizer.json`.
+ * @throws {RangeError} if it has more tokens than the model.
+ */
+export function checkTokenizer(
+  tokenizerJson: string,
+  config: ModelConfig,
+): { size: number; endOfText: number } {
+  const json = parseObject(tokenizerJson, "tokenizer.json");
+  const vocab = (json.model as { vocab?: unknown } | undefined)?.vocab;
+  const added = json.added_tokens ?? [];
+  if (typeof vocab !== "object" || vocab === null || !Array.isArray(added)) {
+    throw new SyntaxError(
+      "Cannot load tokenizer.json: it has no model with a vocabulary; fetch or write it again.",
+    );
+  }
+  const ids = new Map(Object.entries(vocab as Record<string, unknown>));
+  for (const token of added as { content?: string; id?: number }[]) {
+    if (token?.content !== undefined) ids.set(token.content, token.id);
+  }
+  const size = new Set(ids.values()).size;
+  if (size > config.vocabSize) throw foreignTokenizer(size, config);
+  const endOfText = ids.get(END_OF_TEXT);
+  if (!Number.isInteger(endOfText)) {
+    throw new RangeError(
+      `Cannot load weights: the tokenizer has no ${END_OF_TEXT}; give the tokenizer.json that the model was trained with.`,
+    );
+  }
+  return { size, endOfText: endOfText as number };
+}
+
+const foreignTokenizer = (size: number, { vocabSize }: ModelConfig): RangeError =>
+  new RangeError(
+    `Cannot load weights: the tokenizer has ${size} tokens and the model ${vocabSize}; give the tokenizer.json that the model was trained with.`,
+  );
+
+/** Checks that the tensors were written beside this tokenizer, as far as can be known. */
+function checkFingerprint(
+  metadata: Record<string, string>,
+  tokenizerJson: string,
+  config: ModelConfig,
+): void {
+  const { size } = checkTokenizer(tokenizerJson, config);
+  if (metadata.tokenizer === undefined) {
+    if (size !== config.vocabSize) throw foreignTokenizer(size, config);
+    return;
+  }
+  const found = sha256(tokenizerJson);
+  if (metadata.tokenizer !== found) {
+    throw new RangeError(
+      `Cannot load weights: tokenizer.json is another model's (fingerprint ${
+        found.slice(0, 12)
+      }, expected ${
+        metadata.tokenizer.slice(0, 12)
+      }); give the one that the model was trained with.`,
+    );
+  }
+}
+
+/**
+ * The pool of parameters as tensors of a file.
+ *
+ * @throws {RangeError} if the pool does not fit the shape or a value is not finite in `dtype`.
+ */
+export function tensorsFromParameters(
+  parameters: Float32Array<ArrayBuffer>,
+  config: ModelConfig,
+  dtype: "F16" | "F32",
+): NamedTensor[] {
+  const { specs, poolSize } = parameterLayout(config);
+  if (parameters.length !== poolSize) {
+    throw new RangeError(
+      `Cannot save weights: the pool has ${parameters.length} elements, expected ${poolSize}.`,
+    );
+  }
+  return specs.map(({ name, shape, offset, size }) => {
+    const values = parameters.subarray(offset, offset + size);
+    const data = dtype === "F16" ? new Float16Array(size) : values;
+    if (data !== values) data.set(values);
+    if (!allFinite(data)) {
+      throw new RangeError(
+        allFinite(values)
+          ? `Cannot save weights: ${name} has values too large for F16; save as F32.`
+          : `Cannot save weights: ${name} has values that are not finite; go back to an earlier checkpoint.`,
+      );
+    }
+    return { name, shape, data };
+  });
+}
+
+/**
+ * The pool of parameters from tensors of a file. Names without `transformer.` are understood; the
+ * tied head and the attention masks of old exports are passed over.
+ *
+ * @throws {RangeError} if names, shapes, types or values are not the model's.
+ */
+export function parametersFromTensors(
+  tensors: TensorSet["tensors"],
+  { specs, poolSize }: ParameterLayout,
+): Float32Array<ArrayBuffer> {
+  const found = new Map<string, NamedTensor>();
+  for (const [name, tensor] of tensors) {
+    if (/(^lm_head\.weight|\.attn\.(masked_)?bias)$/.test(name)) continue;
+    found.set(name.startsWith("transformer.") ? name : `transformer.${name}`, tensor);
+  }
+  if (found.size !== specs.length) {
+    throw new RangeError(
+      `Cannot load weights: file has ${found.size} tensors, expected ${specs.length}; give the config.json that belongs to it.`,
+    );
+  }
+  const pool = new Float32Array(poolSize);
+  for (const { name, shape, offset, size } of specs) {
+    const tensor = found.get(name);
+    if (!tensor) {
+      throw new RangeError(
+        `Cannot load weights: file has no tensor ${name}; give a GPT-2 model's weights.`,
+      );
+    }
+    if (tensor.shape.join() !== shape.join()) {
+      throw new RangeError(
+        `Cannot load weights: ${name} has shape [${tensor.shape}], expected [${shape}]; give the config.json that belongs to it.`,
+      );
+    }
+    const { data } = tensor;
+    if (!(data instanceof Float32Array || data instanceof Float16Array)) {
+      throw new RangeError(
+        `Cannot load weights: ${name} holds whole numbers, expected F16 or F32; export the model again.`,
+      );
+    }
+    const values = pool.subarray(offset, offset + size);
+    values.set(data);
+    if (!allFinite(values)) {
+      throw new RangeError(
+        `Cannot load weights: ${name} has values that are not finite; fetch or train the model again.`,
+      );
+    }
+  }
+  return pool;
+}
+
+/** Whether no value is infinite or NaN: 0 · x is 0 for finite x only. */
+function allFinite(values: Float32Array | Float16Array): boolean {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i] * 0;
+  return sum === 0;
+}
