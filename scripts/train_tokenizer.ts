@@ -2,101 +2,108 @@
  * Trains the tokenizer on files:
  *
  *     deno run --allow-read --allow-write scripts/train_tokenizer.ts \
- *       --data stories.txt.gz --data scripts.jsonl.gz:2 --vocab 8000 --transition 0.9 --out tokenizer.json
+ *       --data stories.txt.gz --data scripts.jsonl.gz=2 --data src/tokenizer/idioms.txt=1000 \
+ *       --transition 0.8 --out weights/tokenizer.json
+ *
+ * With `--measure FILE` it also prints bytes per token on held-out files.
  *
  * @module
  */
 
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "@std/cli";
+import { readBash } from "../src/corpus/bash.ts";
+import { readStories } from "../src/corpus/stories.ts";
+import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 import { trainTokenizer, type WeightedText } from "../src/tokenizer/train.ts";
 
 const USAGE = `Train a tokenizer.
 
-Usage: deno run --allow-read --allow-write scripts/train_tokenizer.ts --data FILE… --out FILE
+Usage: deno run --allow-read --allow-write scripts/train_tokenizer.ts --data PATH… --out FILE
 
-  --data FILE[:N]     text (.txt), one script (.sh), or lines of {"text"} or {"nl","cmd"} (.jsonl),
-                      each also as .gz; or a folder of such files. Counts N times (1). Repeatable.
-  --vocab N           number of tokens, <|endoftext|> included (8000)
-  --transition X      share of them reached with merges inside words (0.9)
+  --data PATH[=N]     text: .txt[.gz] stories or prose, .jsonl[.gz] pairs or scripts, a folder of
+                      *.sh; counts N times, a whole number (1); repeatable
+  --vocab N           tokens, <|endoftext|> included (8000)
+  --transition X      share of them reached with merges inside words, 0 to 1 (0.8)
   --max-token N       longest token in bytes (32)
-  --out FILE          where to write the tokenizer.json
-`;
+  --measure PATH      print bytes per token on these files afterwards; repeatable
+  --out FILE          where to write the tokenizer.json`;
 
-const EXTENSION = /\.(txt|sh|jsonl)(\.gz)?$/;
+const TEXT_FLAGS = ["vocab", "transition", "max-token", "out"] as const;
+const LIST_FLAGS = ["data", "measure"] as const;
 
-/** Files of a path: itself, or all files below it that can be read, sorted. */
-async function* filesOf(path: string): AsyncGenerator<string> {
-  if ((await Deno.stat(path)).isFile) return yield path;
-  const entries = await Array.fromAsync(Deno.readDir(path));
-  entries.sort((a, b) => a.name < b.name ? -1 : 1);
-  for (const { name, isDirectory } of entries) {
-    if (isDirectory || EXTENSION.test(name)) yield* filesOf(`${path}/${name}`);
+/** A mistake on the command line. */
+class UsageError extends Error {}
+
+/** Documents of a file or folder of either kind. */
+const readDocuments = (path: string): AsyncGenerator<string, void, unknown> =>
+  /\.txt(\.gz)?$/.test(path) ? readStories(path) : readBash(path);
+
+/** The documents of all `PATH[=N]`. */
+async function* readData(data: string[]): AsyncGenerator<WeightedText, void, unknown> {
+  for (const argument of data) {
+    const [, path, times] = /^(.*?)(?:=(\d+))?$/s.exec(argument)!;
+    for await (const text of readDocuments(path)) yield { text, weight: Number(times ?? 1) };
   }
 }
 
-/** The text of a line of a `.jsonl` file, as the model reads it. */
-function textOfRecord(line: string): string {
-  const record: { text?: string; nl?: string; cmd?: string } = JSON.parse(line);
-  return record.text ?? `#!/bin/bash\n# ${record.nl}\n${record.cmd}\n`;
-}
-
-/** Yields the documents of one `FILE[:N]`. */
-export async function* readData(data: string): AsyncGenerator<WeightedText> {
-  const [, path, times] = data.match(/^(.*?)(?::(\d+))?$/s)!;
-  const weight = Number(times ?? 1);
-  for await (const file of filesOf(path)) {
-    const [, kind, gz] = file.match(EXTENSION) ?? [];
-    if (kind === undefined) throw new RangeError(`Cannot read ${file}: not .txt, .sh or .jsonl.`);
-    let stream: ReadableStream<Uint8Array<ArrayBuffer>> = (await Deno.open(file)).readable;
-    if (gz) stream = stream.pipeThrough(new DecompressionStream("gzip"));
-    const text = await new Response(stream).text();
-    if (kind !== "jsonl") yield { text, weight };
-    else for (const line of text.split("\n")) if (line) yield { text: textOfRecord(line), weight };
+/** Bytes of text for each token of it, over all documents of a path. */
+async function bytesPerToken(tokenizer: Tokenizer, path: string): Promise<number> {
+  let bytes = 0, tokens = 0;
+  for await (const text of readDocuments(path)) {
+    const ids = tokenizer.encode(text);
+    tokens += ids.length;
+    for (const id of ids) bytes += tokenizer.byteLength(id);
   }
+  return bytes / tokens;
 }
 
-async function* readAll(data: string[]): AsyncGenerator<WeightedText> {
-  for (const item of data) yield* readData(item);
+async function main(args: string[]): Promise<void> {
+  const flags = parseArgs(args, {
+    string: [...TEXT_FLAGS, ...LIST_FLAGS],
+    boolean: ["help"],
+    collect: LIST_FLAGS,
+    default: { vocab: "8000", transition: "0.8", "max-token": "32" },
+    unknown: (argument) => {
+      throw new UsageError(`There is no ${argument}: see --help.`);
+    },
+  });
+  if (flags.help) return console.log(USAGE);
+  if (flags.data.length === 0) throw new UsageError("No text: give at least one --data PATH.");
+  if (!flags.out) throw new UsageError("No place for the result: give --out FILE.");
+
+  const started = performance.now();
+  let reported = -Infinity;
+  const report = (line: string) => {
+    const seconds = (performance.now() - started) / 1000;
+    console.error(`${seconds.toFixed(1).padStart(6)} s  ${line}`);
+    reported = performance.now();
+  };
+  const tokenizer = await trainTokenizer({
+    texts: readData(flags.data),
+    vocabSize: Number(flags.vocab),
+    transition: Number(flags.transition),
+    maxTokenBytes: Number(flags["max-token"]),
+    onProgress: ({ stage, merges, total, bytes }) => {
+      if (performance.now() - reported < 500) return;
+      report(
+        stage === "read"
+          ? `read ${(bytes / 1e6).toFixed(1)} MB`
+          : `${stage}: ${merges} of ${total} merges`,
+      );
+    },
+  });
+  await Deno.writeTextFile(flags.out, tokenizer.toJSON());
+  report(`${flags.out}: ${tokenizer.vocabSize} tokens, ${await tokenizer.fingerprint()}`);
+  for (const path of flags.measure) {
+    console.log(`${path}: ${(await bytesPerToken(tokenizer, path)).toFixed(3)} bytes per token`);
+  }
 }
 
 if (import.meta.main) {
-  const args = parseArgs(Deno.args, {
-    string: ["data", "vocab", "transition", "max-token", "out"],
-    boolean: ["help"],
-    collect: ["data"],
-    default: { vocab: "8000", transition: "0.9", "max-token": "32" },
-  });
-  if (args.help) {
-    console.log(USAGE);
-    Deno.exit(0);
-  }
-  const data = [...args.data, ...args._.map(String)];
-  if (data.length === 0 || !args.out) {
-    console.error(USAGE);
-    Deno.exit(2);
-  }
-  const started = performance.now();
-  const seconds = () => ((performance.now() - started) / 1000).toFixed(1);
-  let shown = 0;
   try {
-    const tokenizer = await trainTokenizer({
-      texts: readAll(data),
-      vocabSize: Number(args.vocab),
-      transition: Number(args.transition),
-      maxTokenBytes: Number(args["max-token"]),
-      onProgress: ({ stage, merges, total, bytes }) => {
-        if (performance.now() - shown < 500) return;
-        shown = performance.now();
-        const line = stage === "read"
-          ? `reading: ${(bytes / 1e6).toFixed(1)} MB`
-          : `${stage}: ${merges} of ${total} merges`;
-        console.error(`${line}, ${seconds()} s`);
-      },
-    });
-    await Deno.writeTextFile(args.out, tokenizer.toJSON());
-    console.error(`${args.out}: ${tokenizer.vocabSize} tokens, ${seconds()} s`);
+    await main(Deno.args);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
-    Deno.exit(1);
+    Deno.exit(error instanceof UsageError ? 2 : 1);
   }
 }

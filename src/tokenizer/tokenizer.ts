@@ -181,7 +181,11 @@ export class Tokenizer {
     return id === this.endOfText ? END_OF_TEXT_BYTES : this.#bpe.bytesOf(this.#symbols[id]);
   }
 
-  /** Bytes of text that one token stands for: 0 for `<|endoftext|>`. */
+  /**
+   * Bytes of text that one token stands for: 0 for `<|endoftext|>`.
+   *
+   * @throws {RangeError} The id is not in the vocabulary.
+   */
   byteLength(id: number): number {
     return id === this.endOfText ? 0 : this.tokenBytes(id).length;
   }

@@ -35,7 +35,7 @@ export interface TrainTokenizerOptions {
   texts: Iterable<string | WeightedText> | AsyncIterable<string | WeightedText>;
   /** Number of tokens, with `<|endoftext|>` and the 256 bytes: 257 to 65,536. Default 8000. */
   vocabSize?: number;
-  /** Share of the vocabulary that is reached with merges inside words, 0 to 1. Default 0.9. */
+  /** Share of the vocabulary that is reached with merges inside words, 0 to 1. Default 0.8. */
   transition?: number;
   /** No token is longer than this many bytes. Default 32. */
   maxTokenBytes?: number;
@@ -54,7 +54,7 @@ export function checkTrainOptions(options: TrainTokenizerOptions): {
   maxTokenBytes: number;
   minCount: number;
 } {
-  const { vocabSize = 8000, transition = 0.9, maxTokenBytes = 32, minCount = 2 } = options;
+  const { vocabSize = 8000, transition = 0.8, maxTokenBytes = 32, minCount = 2 } = options;
   if (!Number.isInteger(vocabSize) || vocabSize <= BYTES || vocabSize > MAX_SYMBOLS + 1) {
     throw new RangeError(
       `Cannot train a vocabulary of ${vocabSize}: it must be ${BYTES + 1} to ${MAX_SYMBOLS + 1}.`,
