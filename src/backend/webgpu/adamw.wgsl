@@ -29,9 +29,9 @@ const CORRECTION2 = 7u;
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> params: array<Value>;
-@group(0) @binding(2) var<storage, read> grads: array<Value>;
-@group(0) @binding(3) var<storage, read_write> m: array<Value>;
-@group(0) @binding(4) var<storage, read_write> v: array<Value>;
+@group(0) @binding(2) var<storage, read_write> m: array<Value>;
+@group(0) @binding(3) var<storage, read_write> v: array<Value>;
+@group(0) @binding(4) var<storage, read> grads: array<Value>;
 @group(0) @binding(5) var<storage, read> norm: array<f32>;
 @group(0) @binding(6) var<storage, read> hyper: array<f32>;
 

@@ -16,10 +16,10 @@ struct Sizes {
 @group(0) @binding(1) var<storage, read_write> dqkv: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> delta: array<f32>;
 @group(0) @binding(3) var<storage, read> dout: array<vec4f>;
-@group(0) @binding(4) var<storage, read> out: array<vec4f>;
-@group(0) @binding(5) var<storage, read> lse: array<f32>;
-@group(0) @binding(6) var<storage, read> qkv: array<vec4f>;
-@group(0) @binding(7) var<storage, read> positions: array<u32>;
+@group(0) @binding(4) var<storage, read> lse: array<f32>;
+@group(0) @binding(5) var<storage, read> qkv: array<vec4f>;
+@group(0) @binding(6) var<storage, read> positions: array<u32>;
+@group(0) @binding(7) var<storage, read> out: array<vec4f>;
 
 var<workgroup> keys: array<vec4f, KEYS * HS4>;
 var<workgroup> values: array<vec4f, KEYS * HS4>;

@@ -19,10 +19,10 @@ struct Sizes {
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read> qkv: array<vec4f>;
-@group(0) @binding(3) var<storage, read> keys: array<vec4f>;
-@group(0) @binding(4) var<storage, read> values: array<vec4f>;
-@group(0) @binding(5) var<storage, read> positions: array<u32>;
-@group(0) @binding(6) var<storage, read> slots: array<u32>;
+@group(0) @binding(3) var<storage, read> positions: array<u32>;
+@group(0) @binding(4) var<storage, read> slots: array<u32>;
+@group(0) @binding(5) var<storage, read> keys: array<vec4f>;
+@group(0) @binding(6) var<storage, read> values: array<vec4f>;
 
 var<workgroup> query: array<vec4f, HS4>;
 var<workgroup> scores: array<f32, LANES>;

@@ -10,9 +10,11 @@ struct Sizes {
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> partials: array<f32>;
-@group(0) @binding(2) var<storage, read> dout: array<f32>;
 // @if LAYERNORM
-@group(0) @binding(3) var<storage, read_write> partialsHat: array<f32>;
+@group(0) @binding(2) var<storage, read_write> partialsHat: array<f32>;
+// @end
+@group(0) @binding(3) var<storage, read> dout: array<f32>;
+// @if LAYERNORM
 @group(0) @binding(4) var<storage, read> x: array<f32>;
 @group(0) @binding(5) var<storage, read> mean: array<f32>;
 @group(0) @binding(6) var<storage, read> rstd: array<f32>;

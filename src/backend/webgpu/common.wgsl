@@ -1,4 +1,4 @@
-// Prepended to every kernel.
+// Included by kernels whose grid has one dimension.
 
 /// Index of a workgroup in a one-dimensional grid that was folded into two dimensions.
 fn groupIndex(id: vec3u, grid: vec3u) -> u32 {

@@ -12,6 +12,11 @@ export interface WebGpuOptions {
   allowFallback?: boolean;
   /** Which of several GPUs to ask for. */
   powerPreference?: GPUPowerPreference;
+  /**
+   * Most bytes of a tensor that one dispatch may touch, at least 256; by default what the GPU
+   * allows. Ops over whole pools are cut into pieces of this size.
+   */
+  maxBindingBytes?: number;
 }
 
 /**

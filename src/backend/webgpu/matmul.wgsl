@@ -26,14 +26,14 @@ struct Sizes {
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 // @if A4
-@group(0) @binding(2) var<storage, read> a: array<vec4f>;
+@group(0) @binding(3) var<storage, read> a: array<vec4f>;
 // @else
-@group(0) @binding(2) var<storage, read> a: array<f32>;
+@group(0) @binding(3) var<storage, read> a: array<f32>;
 // @end
 // @if B4
-@group(0) @binding(3) var<storage, read> b: array<vec4f>;
+@group(0) @binding(4) var<storage, read> b: array<vec4f>;
 // @else
-@group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read> b: array<f32>;
 // @end
 // @if SPLIT
 // @if N4

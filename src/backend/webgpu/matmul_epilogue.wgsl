@@ -9,10 +9,10 @@ alias Value = f32;
 
 @group(0) @binding(1) var<storage, read_write> out: array<Value>;
 // @if BIAS
-@group(0) @binding(4) var<storage, read> bias: array<Value>;
+@group(0) @binding(5) var<storage, read> bias: array<Value>;
 // @end
 // @if GELU_INTO
-@group(0) @binding(5) var<storage, read_write> geluInto: array<Value>;
+@group(0) @binding(2) var<storage, read_write> geluInto: array<Value>;
 // @end
 // @if GELU_FROM
 @group(0) @binding(6) var<storage, read> geluFrom: array<Value>;

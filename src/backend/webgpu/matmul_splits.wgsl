@@ -8,7 +8,7 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(2) var<storage, read> parts: array<Value>;
+@group(0) @binding(3) var<storage, read> parts: array<Value>;
 
 @compute @workgroup_size(64)
 fn main(

@@ -1,11 +1,21 @@
 /**
- * Compute pipelines, compiled once for every text of a kernel, and reports of their errors.
+ * Compute pipelines, compiled once for each way a kernel is specialised, and their error reports.
  *
  * @module
  */
 
-interface Unchecked {
-  label: string;
+import { type Specialization, specialize } from "./template.ts";
+
+/** What a pipeline is compiled from. */
+export interface Kernel extends Specialization {
+  /** The op it is part of, which names it in errors and profiles. */
+  op: string;
+  /** Its text after what it includes: one of kernels.ts. */
+  code: readonly string[];
+}
+
+interface Unverified {
+  op: string;
   source: string;
   module: GPUShaderModule;
   error: Promise<GPUError | null>;
@@ -14,35 +24,34 @@ interface Unchecked {
 /** Compiles pipelines and keeps them. */
 export class PipelineCache {
   readonly #device: GPUDevice;
-  readonly #pipelines = new Map<string, GPUComputePipeline>();
-  #unchecked: Unchecked[] = [];
+  readonly #pipelines = new Map<readonly string[], Map<string, GPUComputePipeline>>();
+  #unverified: Unverified[] = [];
 
   /** @param device Where the pipelines run. */
   constructor(device: GPUDevice) {
     this.#device = device;
   }
 
-  /** Pipelines compiled so far. */
-  get size(): number {
-    return this.#pipelines.size;
-  }
-
   /**
    * The pipeline of a kernel, whose entry point is `main`. Errors show in {@linkcode verify}.
-   * @param label What error reports call it.
+   * @param writable Numbers of bindings that the kernel only reads and that are bound as writable
+   * all the same.
    */
-  get(label: string, source: string): GPUComputePipeline {
-    let pipeline = this.#pipelines.get(source);
+  get(
+    { op, code, constants = {}, flags = [] }: Kernel,
+    writable: number[] = [],
+  ): GPUComputePipeline {
+    let variants = this.#pipelines.get(code);
+    if (!variants) this.#pipelines.set(code, variants = new Map());
+    const key = JSON.stringify([constants, flags, writable]);
+    let pipeline = variants.get(key);
     if (!pipeline) {
-      this.#device.pushErrorScope("validation");
-      const module = this.#device.createShaderModule({ label, code: source });
-      pipeline = this.#device.createComputePipeline({
-        label,
-        layout: "auto",
-        compute: { module, entryPoint: "main" },
-      });
-      this.#unchecked.push({ label, source, module, error: this.#device.popErrorScope() });
-      this.#pipelines.set(source, pipeline);
+      let source = specialize(code.join("\n"), { constants, flags });
+      for (const binding of writable) {
+        const declaration = `@binding(${binding}) var<storage, read`;
+        source = source.replace(`${declaration}> `, `${declaration}_write> `);
+      }
+      variants.set(key, pipeline = this.#compile(op, source));
     }
     return pipeline;
   }
@@ -52,20 +61,30 @@ export class PipelineCache {
    * @throws {SyntaxError} for the first that is not valid, with line, column and full source.
    */
   async verify(): Promise<void> {
-    const unchecked = this.#unchecked;
-    this.#unchecked = [];
-    for (const { label, source, module, error } of unchecked) {
+    const unverified = this.#unverified;
+    this.#unverified = [];
+    for (const { op, source, module, error } of unverified) {
       const failure = await error;
       if (!failure) continue;
       const { messages } = await module.getCompilationInfo();
-      const places = messages.filter(({ type }) => type === "error").map((message) =>
-        `${label}.wgsl:${message.lineNum}:${message.linePos}: ${message.message.trim()}`
-      );
+      const report = messages.filter(({ type }) => type === "error")
+        .map(({ lineNum, linePos, message }) => `line ${lineNum}:${linePos}: ${message.trim()}`);
+      const listing = source.split("\n").map((line, i) => `${String(i + 1).padStart(4)} ${line}`);
       throw new SyntaxError(
-        `Kernel ${label} does not compile.\n${places.join("\n") || failure.message}\n\n${
-          source.split("\n").map((line, i) => `${String(i + 1).padStart(4)} ${line}`).join("\n")
-        }`,
+        [`A kernel of ${op} does not compile.`, ...report, failure.message, ...listing].join("\n"),
       );
     }
+  }
+
+  #compile(op: string, source: string): GPUComputePipeline {
+    this.#device.pushErrorScope("validation");
+    const module = this.#device.createShaderModule({ label: op, code: source });
+    const pipeline = this.#device.createComputePipeline({
+      label: op,
+      layout: "auto",
+      compute: { module, entryPoint: "main" },
+    });
+    this.#unverified.push({ op, source, module, error: this.#device.popErrorScope() });
+    return pipeline;
   }
 }

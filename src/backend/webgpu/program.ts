@@ -6,10 +6,8 @@
  */
 
 import type { Program, Tensor } from "../backend.ts";
-import commonCode from "./common.wgsl" with { type: "text" };
 import { BUFFER_USAGE } from "./flags.ts";
-import type { PipelineCache } from "./pipeline_cache.ts";
-import { type Specialization, specialize } from "./template.ts";
+import type { Kernel, PipelineCache } from "./pipeline_cache.ts";
 
 /** A tensor on the device: a part of a buffer. */
 export interface WebGpuTensor extends Tensor {
@@ -20,17 +18,13 @@ export interface WebGpuTensor extends Tensor {
 }
 
 /** One kernel call to be recorded. */
-export interface Dispatch extends Specialization {
-  /** The op it is part of; names it in errors and profiles. */
-  op: string;
-  /** The kernel and what it includes, without common.wgsl. */
-  code: readonly string[];
+export interface Dispatch extends Kernel {
   /** The numbers of its `Sizes` uniform; those that are f32 come from {@linkcode float}. */
   sizes: readonly number[];
-  /** What binding 1, 2, … refer to; undefined leaves a number out. Written tensors in `writes`. */
-  bindings: readonly (WebGpuTensor | undefined)[];
-  /** The tensors among the bindings that the kernel writes. */
-  writes: readonly WebGpuTensor[];
+  /** Tensors of binding 1 and on, which the kernel writes; undefined leaves a number out. */
+  writes: readonly (WebGpuTensor | undefined)[];
+  /** Tensors of the bindings after these, which it only reads; likewise. */
+  reads: readonly (WebGpuTensor | undefined)[];
   /** Workgroups: a number to be folded into two dimensions, or the grid itself. */
   groups: number | readonly [x: number, y: number, z: number];
   /** About how many f32 operations it takes, by which submissions are kept short. */
@@ -39,11 +33,15 @@ export interface Dispatch extends Specialization {
 
 /** A dispatch ready to run. */
 export interface Step {
-  /** See {@linkcode Dispatch.op}. */
+  /** The op it is part of. */
   readonly op: string;
+  /** The compiled kernel. */
   readonly pipeline: GPUComputePipeline;
+  /** Its tensors and sizes. */
   readonly bindGroup: GPUBindGroup;
+  /** Workgroups. */
   readonly grid: readonly [x: number, y: number, z: number];
+  /** See {@linkcode Dispatch.work}. */
   readonly work: number;
 }
 
@@ -51,34 +49,43 @@ export interface Step {
 export interface WebGpuProgram extends Program {
   /** Its dispatches, in order. */
   readonly steps: readonly Step[];
+  /** The sizes of its dispatches; none where it has no dispatch. */
+  readonly uniforms: GPUBuffer | undefined;
 }
 
 /** Bytes between the `Sizes` of two dispatches: WebGPU's default uniform alignment. */
 const UNIFORM_STRIDE = 256;
 
-/** The bits of a number as f32, for a f32 among the sizes of a dispatch. */
+/** The bits of a number as f32, for an f32 among the sizes of a dispatch. */
 export function float(value: number): number {
   return new Uint32Array(Float32Array.of(value).buffer)[0];
 }
 
-/** Folds a number of workgroups into a grid that keeps WebGPU's limit in every dimension. */
+/** Folds a number of workgroups into a grid within `limit` in both dimensions. */
 export function fold(groups: number, limit: number): [number, number, number] {
   const y = Math.ceil(groups / limit);
   return [Math.ceil(groups / y), y, 1];
 }
 
 /**
- * Creates pipelines and bind groups of a program.
- * @param length Number of ops they stand for.
- * @throws {RangeError} if a dispatch does not fit the device's limits or writes what it reads.
+ * Creates the pipelines and bind groups of a program.
+ * @param length Number of ops that the dispatches stand for.
+ * @param maxBinding Most bytes of a tensor that one dispatch may touch.
+ * @throws {RangeError} if a dispatch exceeds the limits, or writes a tensor it also reads.
  */
 export function buildProgram(
   device: GPUDevice,
   pipelines: PipelineCache,
   dispatches: readonly Dispatch[],
   length: number,
-): { program: WebGpuProgram; uniforms: GPUBuffer | undefined } {
-  if (dispatches.length === 0) return { program: { length, steps: [] }, uniforms: undefined };
+  maxBinding: number,
+): WebGpuProgram {
+  const limit = device.limits.maxComputeWorkgroupsPerDimension;
+  const grids = dispatches.map((dispatch) => {
+    checkTensors(dispatch, maxBinding);
+    return gridOf(dispatch, limit);
+  });
+  if (dispatches.length === 0) return { length, steps: [], uniforms: undefined };
   const uniforms = device.createBuffer({
     label: "sizes",
     size: dispatches.length * UNIFORM_STRIDE,
@@ -87,72 +94,57 @@ export function buildProgram(
   });
   const words = new Uint32Array(uniforms.getMappedRange());
   const steps = dispatches.map((dispatch, index): Step => {
-    words.set(dispatch.sizes, index * UNIFORM_STRIDE / 4);
-    const { op, bindings, writes, work } = dispatch;
-    checkBindings(device, dispatch);
-    const text = dispatch.code.join("\n");
-    let source = specialize(`${commonCode}\n${text}`, dispatch);
+    const { op, sizes, writes, reads, work } = dispatch;
+    words.set(sizes, index * UNIFORM_STRIDE / 4);
     // A buffer of which one part is written cannot have another part bound as read-only.
-    const written = new Set(writes.map((tensor) => tensor.buffer));
-    bindings.forEach((tensor, i) => {
-      if (tensor && written.has(tensor.buffer)) {
-        source = source.replace(
-          `@binding(${i + 1}) var<storage, read> `,
-          `@binding(${i + 1}) var<storage, read_write> `,
-        );
-      }
+    const written = new Set(writes.map((tensor) => tensor?.buffer));
+    const mixed = reads.flatMap((tensor, i) =>
+      tensor && written.has(tensor.buffer) ? [writes.length + 1 + i] : []
+    );
+    const pipeline = pipelines.get(dispatch, mixed);
+    const entries: GPUBindGroupEntry[] = [{
+      binding: 0,
+      resource: { buffer: uniforms, offset: index * UNIFORM_STRIDE, size: UNIFORM_STRIDE },
+    }];
+    [...writes, ...reads].forEach((tensor, i) => {
+      if (!tensor) return;
+      const { buffer, byteOffset, size } = tensor;
+      entries.push({ binding: i + 1, resource: { buffer, offset: byteOffset, size: 4 * size } });
     });
-    const pipeline = pipelines.get(op, source);
-    const bindGroup = device.createBindGroup({
-      label: op,
-      layout: pipeline.getBindGroupLayout(0),
-      entries: [
-        {
-          binding: 0,
-          resource: { buffer: uniforms, offset: index * UNIFORM_STRIDE, size: UNIFORM_STRIDE },
-        },
-        ...bindings.flatMap((tensor, i) =>
-          tensor
-            ? [{
-              binding: i + 1,
-              resource: {
-                buffer: tensor.buffer,
-                offset: tensor.byteOffset,
-                size: 4 * tensor.size,
-              },
-            }]
-            : []
-        ),
-      ],
-    });
-    const limit = device.limits.maxComputeWorkgroupsPerDimension;
-    const grid = typeof dispatch.groups === "number"
-      ? fold(dispatch.groups, limit)
-      : dispatch.groups;
-    if (grid.some((count) => count > limit)) {
-      throw new RangeError(`${op} needs a grid of (${grid}) workgroups, the device has ${limit}.`);
-    }
-    return { op, pipeline, bindGroup, grid, work };
+    const layout = pipeline.getBindGroupLayout(0);
+    const bindGroup = device.createBindGroup({ label: op, layout, entries });
+    return { op, pipeline, bindGroup, grid: grids[index], work };
   });
   uniforms.unmap();
-  return { program: { length, steps }, uniforms };
+  return { length, steps, uniforms };
 }
 
-function checkBindings(device: GPUDevice, { op, bindings, writes }: Dispatch): void {
-  const limit = device.limits.maxStorageBufferBindingSize;
-  for (const tensor of bindings) {
-    if (!tensor) continue;
-    if (4 * tensor.size > limit) {
-      throw new RangeError(
-        `${op} needs a tensor of ${4 * tensor.size} bytes in one binding, the device has ` +
-          `${limit}. Make the batch or the chunk smaller.`,
-      );
-    }
-    for (const target of writes) {
-      const overlaps = target !== tensor && target.buffer === tensor.buffer &&
-        target.byteOffset < tensor.byteOffset + 4 * tensor.size &&
-        tensor.byteOffset < target.byteOffset + 4 * target.size;
-      if (overlaps) throw new RangeError(`${op} writes a tensor that overlaps another of its own.`);
-    }
+function gridOf({ op, groups }: Dispatch, limit: number): readonly [number, number, number] {
+  const grid = typeof groups === "number" ? fold(groups, limit) : groups;
+  if (grid.some((count) => count > limit)) {
+    throw new RangeError(
+      `${op} needs a grid of (${grid}) workgroups, the GPU takes ${limit} each way. Make the ` +
+        "batch smaller.",
+    );
   }
+  return grid;
+}
+
+function checkTensors({ op, writes, reads }: Dispatch, maxBinding: number): void {
+  const tensors = [...writes, ...reads].filter((tensor) => tensor !== undefined);
+  const largest = 4 * Math.max(...tensors.map(({ size }) => size));
+  if (largest > maxBinding) {
+    throw new RangeError(
+      `${op} needs a tensor of ${largest} bytes in one piece, the GPU binds at most ` +
+        `${maxBinding}. Make the batch or the chunk smaller.`,
+    );
+  }
+  tensors.slice(0, writes.filter(Boolean).length).forEach((target, i) => {
+    const overlaps = tensors.some((tensor, j) =>
+      i !== j && target.buffer === tensor.buffer &&
+      target.byteOffset < tensor.byteOffset + 4 * tensor.size &&
+      tensor.byteOffset < target.byteOffset + 4 * target.size
+    );
+    if (overlaps) throw new RangeError(`${op} would write a tensor that it also reads.`);
+  });
 }

@@ -6,37 +6,11 @@
 
 import { dropoutThreshold, type MatmulArgs, type Ops, type Tensor } from "../backend.ts";
 import { matmulSize } from "../checked.ts";
-import adamwCode from "./adamw.wgsl" with { type: "text" };
-import addCode from "./add.wgsl" with { type: "text" };
-import attentionBackwardKeysCode from "./attention_backward_keys.wgsl" with { type: "text" };
-import attentionBackwardQueriesCode from "./attention_backward_queries.wgsl" with { type: "text" };
-import attentionCachedCode from "./attention_cached.wgsl" with { type: "text" };
-import attentionCachedStoreCode from "./attention_cached_store.wgsl" with { type: "text" };
-import attentionForwardCode from "./attention_forward.wgsl" with { type: "text" };
-import columnSumsCode from "./column_sums.wgsl" with { type: "text" };
-import crossEntropyCode from "./cross_entropy.wgsl" with { type: "text" };
-import dropoutCode from "./dropout.wgsl" with { type: "text" };
-import embeddingBackwardCode from "./embedding_backward.wgsl" with { type: "text" };
-import embeddingForwardCode from "./embedding_forward.wgsl" with { type: "text" };
-import fillCode from "./fill.wgsl" with { type: "text" };
-import layernormBackwardCode from "./layernorm_backward.wgsl" with { type: "text" };
-import layernormForwardCode from "./layernorm_forward.wgsl" with { type: "text" };
-import matmulCode from "./matmul.wgsl" with { type: "text" };
-import epilogueCode from "./matmul_epilogue.wgsl" with { type: "text" };
-import matmulSplitsCode from "./matmul_splits.wgsl" with { type: "text" };
+import * as kernels from "./kernels.ts";
 import { planMatmul } from "./matmul_plan.ts";
 import { type Dispatch, float, type WebGpuTensor } from "./program.ts";
-import reduceCode from "./reduce.wgsl" with { type: "text" };
-import slicesCode from "./slices.wgsl" with { type: "text" };
-import sumCode from "./sum.wgsl" with { type: "text" };
 
 type Args<Name extends keyof Ops> = Parameters<Ops[Name]>[0];
-
-/** Lanes of a workgroup that reduces a row, chosen by the row's Values. */
-const lanesFor = (values: number): number => values <= 256 ? 64 : 256;
-
-const on = (flags: Record<string, unknown>): string[] =>
-  Object.keys(flags).filter((name) => flags[name]);
 
 /** Records ops as dispatches. */
 export class Recorder implements Ops {
@@ -48,7 +22,7 @@ export class Recorder implements Ops {
   readonly #scratch: (elements: number) => WebGpuTensor;
 
   /**
-   * @param maxBinding Largest number of bytes of a tensor that one dispatch may touch.
+   * @param maxBinding Most bytes of a tensor that one dispatch may touch.
    * @param scratch Gives storage that holds until the op's last dispatch.
    */
   constructor(maxBinding: number, scratch: (elements: number) => WebGpuTensor) {
@@ -59,11 +33,9 @@ export class Recorder implements Ops {
   fill({ x, value }: Args<"fill">): void {
     this.length++;
     for (const { part, elements } of this.#pieces(x)) {
-      const vec4 = elements % 4 === 0;
-      const size = vec4 ? elements / 4 : elements;
-      const y = part(x);
-      this.#push("fill", fillCode, [y], [y], size / 256, {
-        flags: on({ VEC4: vec4 }),
+      const { size, flags } = values(elements);
+      this.#push("fill", kernels.fill, [part(x)], [], size / 256, {
+        flags,
         sizes: [size, float(value)],
         work: elements,
       });
@@ -73,86 +45,58 @@ export class Recorder implements Ops {
   embeddingForward({ out, tokens, positions, wte, wpe }: Args<"embeddingForward">): void {
     this.length++;
     const [N, C] = out.shape;
-    const vec4 = C % 4 === 0;
-    const width = vec4 ? C / 4 : C;
-    this.#push(
-      "embeddingForward",
-      embeddingForwardCode,
-      [out, tokens, positions, wte, wpe],
-      [out],
-      N * width / 256,
-      {
-        flags: on({ VEC4: vec4 }),
-        sizes: [N * width, width],
-        work: 2 * N * C,
-      },
-    );
+    const { size, flags } = values(C);
+    const reads = [tokens, positions, wte, wpe];
+    this.#push("embeddingForward", kernels.embeddingForward, [out], reads, N * size / 256, {
+      flags,
+      sizes: [N * size, size],
+      work: 2 * N * C,
+    });
   }
 
   embeddingBackward({ dwte, dwpe, dout, tokens, positions }: Args<"embeddingBackward">): void {
     this.length++;
     const [N, C] = dout.shape;
-    const vec4 = C % 4 === 0;
-    const width = vec4 ? C / 4 : C;
-    const blocks = Math.ceil(width / 64);
+    const { size, flags } = values(C);
+    const LANES = 64, blocks = Math.ceil(size / LANES);
     for (const [table, indices] of [[dwte, tokens], [dwpe, positions]]) {
       const [rows] = table.shape;
-      this.#push(
-        "embeddingBackward",
-        embeddingBackwardCode,
-        [table, dout, indices],
-        [table],
-        rows * blocks,
-        {
-          constants: { LANES: 64 },
-          flags: on({ VEC4: vec4 }),
-          sizes: [N, width, blocks, rows],
-          work: rows * blocks * N + N * C,
-        },
-      );
+      const groups = rows * blocks;
+      this.#push("embeddingBackward", kernels.embeddingBackward, [table], [dout, indices], groups, {
+        constants: { LANES },
+        flags,
+        sizes: [N, size, blocks, rows],
+        work: groups * N + N * C,
+      });
     }
   }
 
   layernormForward({ out, mean, rstd, x, weight, bias }: Args<"layernormForward">): void {
     this.length++;
     const [N, C] = x.shape;
-    const vec4 = C % 4 === 0;
-    const width = vec4 ? C / 4 : C;
-    this.#push(
-      "layernormForward",
-      [reduceCode, layernormForwardCode],
-      [out, mean, rstd, x, weight, bias],
-      [out, mean, rstd],
-      N,
-      {
-        constants: { LANES: lanesFor(width) },
-        flags: on({ VEC4: vec4 }),
-        sizes: [N, width, float(1 / C)],
-        work: 8 * N * C,
-      },
-    );
+    const { size, flags } = values(C);
+    const writes = [out, mean, rstd], reads = [x, weight, bias];
+    this.#push("layernormForward", kernels.layernormForward, writes, reads, N, {
+      constants: { LANES: lanesFor(size) },
+      flags,
+      sizes: [N, size, float(1 / C)],
+      work: 8 * N * C,
+    });
   }
 
   layernormBackward(args: Args<"layernormBackward">): void {
     this.length++;
     const { dx, dweight, dbias, dout, x, weight, mean, rstd } = args;
     const [N, C] = x.shape;
-    const vec4 = C % 4 === 0;
-    const width = vec4 ? C / 4 : C;
-    this.#push(
-      "layernormBackward",
-      [reduceCode, layernormBackwardCode],
-      [dx, dout, x, weight, mean, rstd],
-      [dx],
-      N,
-      {
-        constants: { LANES: lanesFor(width) },
-        flags: on({ VEC4: vec4 }),
-        sizes: [N, width, float(1 / C)],
-        work: 12 * N * C,
-      },
-    );
-    this.#columnSums("layernormBackward", dout, dbias, { dweight, x, mean, rstd });
+    const { size, flags } = values(C);
+    const op = "layernormBackward", reads = [dout, x, weight, mean, rstd];
+    this.#push(op, kernels.layernormBackward, [dx], reads, N, {
+      constants: { LANES: lanesFor(size) },
+      flags,
+      sizes: [N, size, float(1 / C)],
+      work: 12 * N * C,
+    });
+    this.#columnSums(op, dout, dbias, { dweight, x, mean, rstd });
   }
 
   matmul(args: MatmulArgs): void {
@@ -162,7 +106,7 @@ export class Recorder implements Ops {
     const { side, splits, depth } = planMatmul(m, n, k, this.#maxBinding / 4);
     const tile = 8 * side;
     const grid = [Math.ceil(n / tile), Math.ceil(m / tile), splits] as const;
-    const layout = on({
+    const flags = on({
       TRANSPOSE_A: transposeA,
       TRANSPOSE_B: transposeB,
       A4: (transposeA ? m : k) % 4 === 0,
@@ -177,40 +121,27 @@ export class Recorder implements Ops {
       RESIDUAL: residual,
       ACCUMULATE: args.accumulate,
     });
-    const extras = [bias, geluInto, geluFrom, residual];
-    const writes = geluInto ? [out, geluInto] : [out];
-    const sizes = [m, n, k, depth];
-    const work = 2 * m * n * k;
-    const constants = { SIDE: side };
+    const writes = [out, geluInto], extras = [bias, geluFrom, residual];
+    const shared = { constants: { SIDE: side }, sizes: [m, n, k, depth], work: 2 * m * n * k };
     if (splits === 1) {
-      this.#push("matmul", [epilogueCode, matmulCode], [out, a, b, ...extras], writes, grid, {
-        constants,
-        flags: [...layout, ...epilogue],
-        sizes,
-        work,
+      this.#push("matmul", kernels.matmul, writes, [a, b, ...extras], grid, {
+        flags: [...flags, ...epilogue],
+        ...shared,
       });
       return;
     }
     const parts = this.#scratch(splits * m * n);
-    this.#push("matmul", matmulCode, [parts, a, b], [parts], grid, {
-      constants,
-      flags: [...layout, "SPLIT"],
-      sizes,
-      work,
+    this.#push("matmul", kernels.matmulPart, [parts, undefined], [a, b], grid, {
+      flags: [...flags, "SPLIT"],
+      ...shared,
     });
-    const width = n % 4 === 0 ? n / 4 : n;
-    this.#push(
-      "matmul",
-      [epilogueCode, matmulSplitsCode],
-      [out, parts, undefined, ...extras],
-      writes,
-      m * width / 64,
-      {
-        flags: epilogue,
-        sizes: [m * width, width, splits],
-        work: splits * m * n,
-      },
-    );
+    const { size } = values(n);
+    const reads = [parts, undefined, ...extras];
+    this.#push("matmul", kernels.matmulSplits, writes, reads, m * size / 64, {
+      flags: epilogue,
+      sizes: [m * size, size, splits],
+      work: splits * m * n,
+    });
   }
 
   biasBackward({ dbias, dout }: Args<"biasBackward">): void {
@@ -220,13 +151,10 @@ export class Recorder implements Ops {
 
   attentionForward({ out, lse, qkv, positions, B, NH }: Args<"attentionForward">): void {
     this.length++;
-    const { HS, sizes, tiles, side, work } = attentionShape(out, B, NH);
-    this.#push("attentionForward", attentionForwardCode, [out, lse, qkv, positions], [out, lse], [
-      tiles,
-      NH,
-      B,
-    ], {
-      constants: { HS4: HS / 4, KEYS: side },
+    const { HS4, tile, grid, sizes, work } = attentionShape(out, B, NH);
+    const op = "attentionForward";
+    this.#push(op, kernels.attentionForward, [out, lse], [qkv, positions], grid, {
+      constants: { HS4, KEYS: tile },
       sizes,
       work: 2 * work,
     });
@@ -235,36 +163,22 @@ export class Recorder implements Ops {
   attentionBackward(args: Args<"attentionBackward">): void {
     this.length++;
     const { dqkv, dout, out, lse, qkv, positions, B, NH } = args;
-    const { HS, sizes, tiles, side, work } = attentionShape(out, B, NH);
+    const { HS4, tile, grid, sizes, work } = attentionShape(out, B, NH);
     const delta = this.#scratch(lse.size);
-    const op = "attentionBackward", HS4 = HS / 4, grid = [tiles, NH, B] as const;
-    this.#push(
-      op,
-      attentionBackwardQueriesCode,
-      [dqkv, delta, dout, out, lse, qkv, positions],
-      [dqkv, delta],
-      grid,
-      {
-        constants: { HS4, KEYS: side },
-        sizes,
-        work: 3 * work,
-      },
-    );
-    this.#push(
-      op,
-      attentionBackwardKeysCode,
-      [dqkv, dout, lse, qkv, positions, delta],
-      [dqkv],
-      grid,
-      {
-        constants: { HS4, QUERIES: side },
-        flags: ["DKEYS"],
-        sizes,
-        work: 3 * work,
-      },
-    );
-    this.#push(op, attentionBackwardKeysCode, [dqkv, dout, lse, qkv, positions], [dqkv], grid, {
-      constants: { HS4, QUERIES: side },
+    const op = "attentionBackward", reads = [dout, lse, qkv, positions];
+    this.#push(op, kernels.attentionBackwardQueries, [dqkv, delta], [...reads, out], grid, {
+      constants: { HS4, KEYS: tile },
+      sizes,
+      work: 3 * work,
+    });
+    this.#push(op, kernels.attentionBackwardKeys, [dqkv], [...reads, delta], grid, {
+      constants: { HS4, QUERIES: tile },
+      flags: ["DKEYS"],
+      sizes,
+      work: 3 * work,
+    });
+    this.#push(op, kernels.attentionBackwardKeys, [dqkv], reads, grid, {
+      constants: { HS4, QUERIES: tile },
       sizes,
       work: 2 * work,
     });
@@ -273,38 +187,24 @@ export class Recorder implements Ops {
   crossEntropy({ losses, logits, targets, scale }: Args<"crossEntropy">): void {
     this.length++;
     const [R, V] = logits.shape;
-    const vec4 = V % 4 === 0;
-    const width = vec4 ? V / 4 : V;
-    this.#push(
-      "crossEntropy",
-      [reduceCode, crossEntropyCode],
-      [losses, logits, targets, scale],
-      [losses, logits],
-      R,
-      {
-        constants: { LANES: lanesFor(width) },
-        flags: on({ VEC4: vec4 }),
-        sizes: [R, width],
-        work: 20 * R * V,
-      },
-    );
+    const { size, flags } = values(V);
+    this.#push("crossEntropy", kernels.crossEntropy, [losses, logits], [targets, scale], R, {
+      constants: { LANES: lanesFor(size) },
+      flags,
+      sizes: [R, size],
+      work: 20 * R * V,
+    });
   }
 
   dropout({ x, rate, seed, site }: Args<"dropout">): void {
     this.length++;
-    for (const { part, from, elements } of this.#pieces(x)) {
-      const vec4 = elements % 4 === 0;
-      const size = vec4 ? elements / 4 : elements;
-      const y = part(x);
-      this.#push("dropout", dropoutCode, [y, seed], [y], size / 256, {
-        flags: on({ VEC4: vec4 }),
-        sizes: [
-          size,
-          from,
-          Math.imul(site, 0x9e3779b9) >>> 0,
-          dropoutThreshold(rate),
-          float(1 / (1 - rate)),
-        ],
+    const siteHash = Math.imul(site, 0x9e3779b9) >>> 0;
+    const keep = dropoutThreshold(rate), scale = float(1 / (1 - rate));
+    for (const { part, first, elements } of this.#pieces(x)) {
+      const { size, flags } = values(elements);
+      this.#push("dropout", kernels.dropout, [part(x)], [seed], size / 256, {
+        flags,
+        sizes: [size, first, siteHash, keep, scale],
         work: 20 * elements,
       });
     }
@@ -312,14 +212,11 @@ export class Recorder implements Ops {
 
   add({ out, a, b }: Args<"add">): void {
     this.length++;
-    const isOut = (tensor: Tensor) => sameStorage(tensor as WebGpuTensor, out as WebGpuTensor);
     for (const { part, elements } of this.#pieces(out)) {
-      const vec4 = elements % 4 === 0;
-      const size = vec4 ? elements / 4 : elements;
-      const y = part(out);
-      const left = isOut(a) ? undefined : part(a), right = isOut(b) ? undefined : part(b);
-      this.#push("add", addCode, [y, left, right], [y], size / 256, {
-        flags: on({ VEC4: vec4, A: left, B: right }),
+      const { size, flags } = values(elements);
+      const [left, right] = [a, b].map((term) => isSame(term, out) ? undefined : part(term));
+      this.#push("add", kernels.add, [part(out)], [left, right], size / 256, {
+        flags: [...flags, ...on({ A: left, B: right })],
         sizes: [size],
         work: elements,
       });
@@ -328,32 +225,24 @@ export class Recorder implements Ops {
 
   sum({ out, x }: Args<"sum">): void {
     this.length++;
-    this.#reduce("sum", out, x, []);
+    this.#sum("sum", out, x, []);
   }
 
   gradientNorm({ norm, grads }: Args<"gradientNorm">): void {
     this.length++;
-    this.#reduce("gradientNorm", norm, grads, ["SQUARES"]);
+    this.#sum("gradientNorm", norm, grads, ["SQUARES"]);
   }
 
   adamw({ params, grads, m, v, norm, hyper, decay }: Args<"adamw">): void {
     this.length++;
-    for (const { part, from, elements } of this.#pieces(params)) {
-      const vec4 = elements % 4 === 0;
-      const size = vec4 ? elements / 4 : elements;
-      const [p, first, second] = [part(params), part(m), part(v)];
-      this.#push(
-        "adamw",
-        adamwCode,
-        [p, part(grads), first, second, norm, hyper],
-        [p, first, second],
-        size / 256,
-        {
-          flags: on({ VEC4: vec4 }),
-          sizes: [size, Math.min(Math.max(decay - from, 0), elements)],
-          work: 16 * elements,
-        },
-      );
+    for (const { part, first, elements } of this.#pieces(params)) {
+      const { size, flags } = values(elements);
+      const writes = [part(params), part(m), part(v)], reads = [part(grads), norm, hyper];
+      this.#push("adamw", kernels.adamw, writes, reads, size / 256, {
+        flags,
+        sizes: [size, Math.min(Math.max(decay - first, 0), elements)],
+        work: 16 * elements,
+      });
     }
   }
 
@@ -362,27 +251,20 @@ export class Recorder implements Ops {
     const { out, qkv, keys, values, positions, slots, NH } = args;
     const [N, C] = out.shape;
     const [S, , L, HS] = keys.shape;
-    const op = "attentionCached", HS4 = HS / 4;
-    this.#push(
-      op,
-      attentionCachedStoreCode,
-      [keys, values, qkv, positions, slots],
-      [keys, values],
-      N * C / 256,
-      {
-        sizes: [N * C / 4, NH, HS4, S, L],
-        work: N * C,
-      },
-    );
-    this.#push(op, attentionCachedCode, [out, qkv, keys, values, positions, slots], [out], N * NH, {
+    const op = "attentionCached", HS4 = HS / 4, reads = [qkv, positions, slots];
+    this.#push(op, kernels.attentionCachedStore, [keys, values], reads, N * C / 256, {
+      sizes: [N * C / 4, NH, HS4, S, L],
+      work: N * C,
+    });
+    this.#push(op, kernels.attentionCached, [out], [...reads, keys, values], N * NH, {
       constants: { HS4, GROUPS: Math.floor(64 / HS4) },
       sizes: [N, NH, S, L, float(1 / Math.sqrt(HS))],
       work: 2 * N * C * L,
     });
   }
 
-  /** Σ x or Σ x² into `out` by two stages. */
-  #reduce(op: string, out: Tensor, x: Tensor, flags: string[]): void {
+  /** Σ x added to `out`, or √Σ x² into it, by two stages. */
+  #sum(op: string, out: Tensor, x: Tensor, squares: string[]): void {
     const LANES = 256;
     const pieces = this.#pieces(x).map((piece) => ({
       ...piece,
@@ -391,18 +273,18 @@ export class Recorder implements Ops {
     const partials = this.#scratch(pieces.reduce((sum, { groups }) => sum + groups, 0));
     let base = 0;
     for (const { part, elements, groups } of pieces) {
-      const vec4 = elements % 4 === 0;
-      this.#push(op, [reduceCode, sumCode], [part(x), partials], [partials], [groups, 1, 1], {
+      const { size, flags } = values(elements);
+      this.#push(op, kernels.sum, [partials], [part(x)], [groups, 1, 1], {
         constants: { LANES },
-        flags: [...flags, ...on({ VEC4: vec4 })],
-        sizes: [vec4 ? elements / 4 : elements, base],
+        flags: [...flags, ...squares],
+        sizes: [size, base],
         work: 2 * elements,
       });
       base += groups;
     }
-    this.#push(op, [reduceCode, sumCode], [partials, out], [out], 1, {
+    this.#push(op, kernels.sum, [out], [partials], 1, {
       constants: { LANES },
-      flags: flags.length > 0 ? ["ROOT"] : ["FINAL"],
+      flags: squares.length > 0 ? ["ROOT"] : ["FINAL"],
       sizes: [base, 0],
       work: base,
     });
@@ -418,90 +300,100 @@ export class Recorder implements Ops {
     const [N, C] = dout.shape;
     const depth = Math.max(32, Math.ceil(N / 128));
     const slices = Math.ceil(N / depth);
-    const padded = Math.ceil(slices * C / 64) * 64; // where a second part may start
-    const scratch = this.#scratch(layernorm ? padded + slices * C : slices * C);
-    const partial = { ...scratch, shape: [slices, C], size: slices * C };
-    const partialHat = { ...partial, byteOffset: scratch.byteOffset + 4 * padded };
-    const grid = [Math.ceil(C / 64), slices, 1] as const;
+    const offset = Math.ceil(slices * C / 64) * 64; // where the second part may start
+    const scratch = this.#scratch(2 * offset);
+    const partials = slice(scratch, 0, slices * C);
+    const partialsHat = layernorm && slice(scratch, offset, slices * C);
     const { dweight, x, mean, rstd } = layernorm ?? {};
-    this.#push(
-      op,
-      columnSumsCode,
-      layernorm ? [partial, dout, partialHat, x, mean, rstd] : [partial, dout],
-      layernorm ? [partial, partialHat] : [partial],
-      grid,
-      { flags: on({ LAYERNORM: layernorm }), sizes: [N, C, depth], work: 4 * N * C },
-    );
-    const finish = (out: Tensor, from: Tensor) =>
-      this.#push(op, slicesCode, [out, from], [out], [grid[0], 1, 1], {
+    const groups = Math.ceil(C / 64);
+    const writes = [partials, partialsHat], reads = [dout, x, mean, rstd];
+    this.#push(op, kernels.columnSums, writes, reads, [groups, slices, 1], {
+      flags: on({ LAYERNORM: layernorm }),
+      sizes: [N, C, depth],
+      work: 4 * N * C,
+    });
+    for (const [out, parts] of [[dbias, partials], [dweight, partialsHat]]) {
+      if (!out) continue;
+      this.#push(op, kernels.slices, [out], [parts], [groups, 1, 1], {
         sizes: [C, slices],
         work: slices * C,
       });
-    finish(dbias, partial);
-    if (dweight) finish(dweight, partialHat);
+    }
   }
 
-  /** Cuts tensors of one size into pieces that fit a binding. */
+  /** Cuts tensors of the size of one into pieces that fit a binding. */
   #pieces(
-    tensor: Tensor,
-  ): { from: number; elements: number; part: (tensor: Tensor) => WebGpuTensor }[] {
+    whole: Tensor,
+  ): { first: number; elements: number; part: (tensor: Tensor) => WebGpuTensor }[] {
     const most = Math.floor(this.#maxBinding / 256) * 64;
-    return Array.from({ length: Math.ceil(tensor.size / most) }, (_, i) => {
-      const from = i * most, elements = Math.min(most, tensor.size - from);
-      const part = (whole: Tensor): WebGpuTensor => {
-        const { dtype, buffer, byteOffset } = whole as WebGpuTensor;
-        return {
-          dtype,
-          shape: [elements],
-          size: elements,
-          buffer,
-          byteOffset: byteOffset + 4 * from,
-        };
-      };
-      return { from, elements, part };
+    return Array.from({ length: Math.ceil(whole.size / most) }, (_, i) => {
+      const first = i * most, elements = Math.min(most, whole.size - first);
+      return { first, elements, part: (tensor) => slice(tensor, first, elements) };
     });
   }
 
+  /** Kernels bind what they write first, then what they read; undefined leaves a number out. */
   #push(
     op: string,
-    code: string | readonly string[],
-    bindings: readonly (Tensor | undefined)[],
-    writes: readonly Tensor[],
+    code: readonly string[],
+    writes: readonly (Tensor | undefined)[],
+    reads: readonly (Tensor | undefined)[],
     groups: Dispatch["groups"],
     rest: Pick<Dispatch, "constants" | "flags" | "sizes" | "work">,
   ): void {
     this.dispatches.push({
       op,
-      code: typeof code === "string" ? [code] : code,
-      bindings: bindings as readonly (WebGpuTensor | undefined)[],
-      writes: writes as readonly WebGpuTensor[],
+      code,
+      writes: writes as readonly (WebGpuTensor | undefined)[],
+      reads: reads as readonly (WebGpuTensor | undefined)[],
       groups: typeof groups === "number" ? Math.ceil(groups) : groups,
       ...rest,
     });
   }
 }
 
-function sameStorage(a: WebGpuTensor, b: WebGpuTensor): boolean {
-  return a.buffer === b.buffer && a.byteOffset === b.byteOffset;
+/** Names of the flags that are set. */
+function on(flags: Record<string, unknown>): string[] {
+  return Object.keys(flags).filter((name) => flags[name]);
 }
 
-/** Sizes that the attention kernels share; `side` is how many rows pass by in one tile. */
+/** Rows are handled as `vec4f` where their length allows: their size in those, and the flag. */
+function values(elements: number): { size: number; flags: string[] } {
+  return elements % 4 === 0
+    ? { size: elements / 4, flags: ["VEC4"] }
+    : { size: elements, flags: [] };
+}
+
+/** Lanes of a workgroup that reduces a row of so many Values. */
+function lanesFor(size: number): number {
+  return size <= 256 ? 64 : 256;
+}
+
+function isSame(a: Tensor, b: Tensor): boolean {
+  const [left, right] = [a as WebGpuTensor, b as WebGpuTensor];
+  return left.buffer === right.buffer && left.byteOffset === right.byteOffset;
+}
+
+function slice(tensor: Tensor, first: number, size: number): WebGpuTensor {
+  const { dtype, buffer, byteOffset } = tensor as WebGpuTensor;
+  return { dtype, shape: [size], size, buffer, byteOffset: byteOffset + 4 * first };
+}
+
+/** What the attention kernels share; `tile` is how many rows pass by at once. */
 function attentionShape(out: Tensor, B: number, NH: number): {
-  HS: number;
-  T: number;
+  HS4: number;
+  tile: number;
+  grid: readonly [number, number, number];
   sizes: number[];
-  tiles: number;
-  side: number;
   work: number;
 } {
   const [N, C] = out.shape;
   const T = N / B, HS = C / NH;
   return {
-    HS,
-    T,
+    HS4: HS / 4,
+    tile: HS <= 64 ? 16 : 8,
+    grid: [Math.ceil(T / 64), NH, B],
     sizes: [T, NH, float(1 / Math.sqrt(HS))],
-    tiles: Math.ceil(T / 64),
-    side: HS <= 64 ? 16 : 8,
     work: N * T * C,
   };
 }

@@ -30,9 +30,10 @@ export class WebGpuBackend implements Backend {
   readonly #staging: StagingBuffers;
   readonly #buffers = new Set<GPUBuffer>();
   readonly #maxBinding: number;
-  #scratch: WebGpuTensor | undefined;
+  #scratch: GPUBuffer | undefined;
   #checks: Promise<Error | undefined>[] = [];
-  #failure: Error | undefined;
+  #refused: Error | undefined;
+  #lost: Error | undefined;
 
   private constructor(device: GPUDevice, description: string, maxBinding: number) {
     this.device = device;
@@ -41,24 +42,33 @@ export class WebGpuBackend implements Backend {
     this.#pipelines = new PipelineCache(device);
     this.#staging = new StagingBuffers(device);
     device.lost.then(({ message }) => {
-      this.#failure ??= new Error(
-        `The GPU was lost (${message.trim() || "no reason given"}). Save nothing from this ` +
-          "backend; create another and go on from the last checkpoint.",
+      this.#lost = new Error(
+        `The GPU was lost (${
+          message.trim() || "no reason given"
+        }), and all tensors on it. Create ` +
+          "the backend again and go on from the last checkpoint.",
       );
     });
     device.addEventListener("uncapturederror", (event) => {
-      event.preventDefault();
-      this.#failure ??= toError((event as GPUUncapturedErrorEvent).error);
+      event.preventDefault(); // it is not printed but thrown, by the next finish or read
+      this.#refused ??= toError((event as GPUUncapturedErrorEvent).error);
     });
   }
 
   /**
    * Opens a GPU.
    * @throws {Error} if there is no adapter, or only one in software and `allowFallback` is not set.
+   * @throws {RangeError} if `maxBindingBytes` is more than the GPU allows.
    */
   static async create(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
     const { device, description } = await openDevice(options);
-    return new WebGpuBackend(device, description, device.limits.maxStorageBufferBindingSize);
+    const limit = device.limits.maxStorageBufferBindingSize;
+    const { maxBindingBytes = limit } = options;
+    if (!(maxBindingBytes >= 256 && maxBindingBytes <= limit)) {
+      device.destroy();
+      throw new RangeError(`maxBindingBytes is ${maxBindingBytes}, expected 256 to ${limit}.`);
+    }
+    return new WebGpuBackend(device, description, maxBindingBytes);
   }
 
   tensor(shape: readonly number[], dtype: DType = "f32"): Tensor {
@@ -69,20 +79,7 @@ export class WebGpuBackend implements Backend {
         `A tensor of (${shape}) takes ${4 * size} bytes, a buffer of this GPU at most ${limit}.`,
       );
     }
-    this.device.pushErrorScope("out-of-memory");
-    const buffer = this.device.createBuffer({
-      size: 4 * size,
-      usage: BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST,
-    });
-    this.#checks.push(
-      this.device.popErrorScope().then((error) =>
-        error
-          ? new RangeError(
-            `The GPU has no memory left for a tensor of (${shape}), ${4 * size} bytes.`,
-          )
-          : undefined
-      ),
-    );
+    const buffer = this.#allocate(4 * size);
     this.#buffers.add(buffer);
     const tensor: WebGpuTensor = { dtype, shape, size, buffer, byteOffset: 0 };
     return tensor;
@@ -122,26 +119,18 @@ export class WebGpuBackend implements Backend {
       throw new TypeError(`Cannot read a ${tensor.dtype} tensor, only f32.`);
     }
     const { buffer, byteOffset, size } = tensor as WebGpuTensor;
-    await this.#verify();
-    const data = await this.#staging.read(buffer, byteOffset, 4 * size).catch(async (error) => {
-      await this.#verify(); // a lost device says more than the failed mapping
-      throw error;
-    });
-    await this.#verify();
-    return new Float32Array(data);
+    // The copy is submitted before anything is awaited: later runs must not change what is read.
+    const [copy] = await Promise.allSettled([this.#staging.read(buffer, byteOffset, 4 * size)]);
+    await this.#verify(); // a lost device says more than the mapping that failed
+    if (copy.status === "rejected") throw copy.reason;
+    return new Float32Array(copy.value);
   }
 
   record(build: (ops: Ops) => void): Program {
     const recorder = new Recorder(this.#maxBinding, (elements) => this.#scratchFor(elements));
     build(checked(recorder));
-    const { program, uniforms } = buildProgram(
-      this.device,
-      this.#pipelines,
-      recorder.dispatches,
-      recorder.length,
-    );
-    if (uniforms) this.#buffers.add(uniforms);
-    return program;
+    const { dispatches, length } = recorder;
+    return buildProgram(this.device, this.#pipelines, dispatches, length, this.#maxBinding);
   }
 
   run(program: Program): void {
@@ -186,15 +175,38 @@ export class WebGpuBackend implements Backend {
     this.device.destroy();
   }
 
-  /** One tensor serves all ops in turn; programs recorded before a larger one keep theirs. */
+  #allocate(bytes: number): GPUBuffer {
+    this.device.pushErrorScope("out-of-memory");
+    const buffer = this.device.createBuffer({
+      size: bytes,
+      usage: BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST,
+    });
+    this.#checks.push(
+      this.device.popErrorScope().then((error) =>
+        error
+          ? new RangeError(
+            `The GPU has no memory left for ${bytes} bytes. Make the batch or the model smaller.`,
+          )
+          : undefined
+      ),
+    );
+    return buffer;
+  }
+
+  /**
+   * One buffer serves all ops in turn. Where a larger one is needed, programs recorded before it
+   * keep theirs, and it goes with them.
+   */
   #scratchFor(elements: number): WebGpuTensor {
-    if (!this.#scratch || this.#scratch.size < elements) {
-      this.#scratch = this.tensor([elements]) as WebGpuTensor;
+    if (!this.#scratch || this.#scratch.size < 4 * elements) {
+      this.#scratch = this.#allocate(2 ** Math.ceil(Math.log2(Math.max(64, 4 * elements))));
     }
-    return { ...this.#scratch, shape: [elements], size: elements };
+    const buffer = this.#scratch;
+    return { dtype: "f32", shape: [elements], size: elements, buffer, byteOffset: 0 };
   }
 
   async #verify(): Promise<void> {
+    if (this.#lost) throw this.#lost;
     const checks = this.#checks;
     this.#checks = [];
     await this.#pipelines.verify();
@@ -202,7 +214,10 @@ export class WebGpuBackend implements Backend {
       const error = await check;
       if (error) throw error;
     }
-    if (this.#failure) throw this.#failure;
+    if (this.#lost) throw this.#lost;
+    const refused = this.#refused;
+    this.#refused = undefined;
+    if (refused) throw refused;
   }
 }
 
