@@ -241,7 +241,7 @@ export interface Backend extends Disposable {
   write(tensor: Tensor, data: Float32Array | Uint32Array, offset?: number): void;
 
   /** Copies all elements of an f32 tensor out, after every run so far. */
-  read(tensor: Tensor): Promise<Float32Array>;
+  read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>>;
 
   /** Records a program: calls `build` once with the operations, which are checked and kept. */
   record(build: (ops: Ops) => void): Program;

@@ -15,11 +15,11 @@ import { parameterLayout, type ParameterTensors, parameterTensors } from "../mod
 /** Parameters and AdamW's moments, each a whole pool of `parameterLayout(config).poolSize`. */
 export interface TrainingState {
   /** Parameters. */
-  parameters: Float32Array;
+  parameters: Float32Array<ArrayBuffer>;
   /** First moments. */
-  m: Float32Array;
+  m: Float32Array<ArrayBuffer>;
   /** Second moments. */
-  v: Float32Array;
+  v: Float32Array<ArrayBuffer>;
 }
 
 /** What a readback tells. */
@@ -201,9 +201,9 @@ export class BackendEngine implements TrainingEngine {
   }
 
   async writeState({ parameters, m, v }: TrainingState): Promise<void> {
-    this.#backend.write(this.#params.pool, parameters as Float32Array<ArrayBuffer>);
-    this.#backend.write(this.#m, m as Float32Array<ArrayBuffer>);
-    this.#backend.write(this.#v, v as Float32Array<ArrayBuffer>);
+    this.#backend.write(this.#params.pool, parameters);
+    this.#backend.write(this.#m, m);
+    this.#backend.write(this.#v, v);
     await this.#backend.finish();
   }
 

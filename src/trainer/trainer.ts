@@ -46,7 +46,7 @@ export interface TrainerOptions extends Partial<TrainingSettings> {
   /** The model's shape, instead of a preset. */
   config?: ModelConfig;
   /** Parameters to start from, such as those of `loadWeights`; random ones if absent. */
-  parameters?: Float32Array;
+  parameters?: Float32Array<ArrayBuffer>;
   /** The tokenizer; the shipped one if absent. */
   tokenizer?: Tokenizer;
   /** What computes: `auto` is a real WebGPU adapter if there is one, else WebAssembly. */
@@ -311,7 +311,7 @@ export class Trainer implements Disposable {
   }
 
   /** Copies the parameters out, in the pool's order. */
-  async parameters(): Promise<Float32Array> {
+  async parameters(): Promise<Float32Array<ArrayBuffer>> {
     return (await this.#engine.readState()).parameters;
   }
 

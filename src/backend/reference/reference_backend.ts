@@ -60,7 +60,7 @@ export class ReferenceBackend implements Backend {
     (tensor as ReferenceTensor).data.set(data, offset);
   }
 
-  read(tensor: Tensor): Promise<Float32Array> {
+  read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
     return Promise.resolve(Float32Array.from((tensor as ReferenceTensor).data));
   }
 

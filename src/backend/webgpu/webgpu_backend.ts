@@ -114,7 +114,7 @@ export class WebGpuBackend implements Backend {
     );
   }
 
-  async read(tensor: Tensor): Promise<Float32Array> {
+  async read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
     if (tensor.dtype !== "f32") {
       throw new TypeError(`Cannot read a ${tensor.dtype} tensor, only f32.`);
     }
