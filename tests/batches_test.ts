@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { IGNORED } from "../src/backend/backend.ts";
 import { type Batch, BatchStream, evaluationBatches } from "../src/corpus/batches.ts";
-import { type TextTokenizer, TokenizedCorpus } from "../src/corpus/tokenized.ts";
+import { type TextTokenizer, tokenFile, TokenizedCorpus } from "../src/corpus/tokenized.ts";
 import { Random } from "../src/random.ts";
 
 const END = 256;
@@ -227,4 +227,62 @@ Deno.test("evaluationBatches() scores every token but each document's first, onc
   const total = texts.reduce((sum, text) => sum + text.length - 1, 0);
   assertEquals([count, bytes], [total, total]);
   assertEquals(new Map([...scored].sort()), new Map([...expected].sort()));
+});
+
+Deno.test("TokenizedCorpus.from() keeps ids in a file that reads like memory", async () => {
+  const folder = await Deno.makeTempDir();
+  const texts = randomDocuments(3000, 300, 8);
+  const file = `${folder}/ids.safetensors`;
+  const memory = await corpus(texts);
+  for (const given of [texts, ["not read, for the file is there"]]) {
+    using documents = await TokenizedCorpus.from(given, bytesTokenizer, { file });
+    assertEquals(
+      [documents.documents, documents.tokens, documents.bytes],
+      [memory.documents, memory.tokens, memory.bytes],
+    );
+    const options = { batchSize: 4, contextLength: 64, seed: 1 };
+    const a = new BatchStream({ ...options, sources: [{ documents, weight: 1 }] });
+    const b = new BatchStream({ ...options, sources: [{ documents: memory, weight: 1 }] });
+    for (let i = 0; i < 50; i++) assertEquals(a.next(), b.next());
+  }
+  // A damaged file is written anew, and a failure leaves nothing behind.
+  await Deno.truncate(file, 5000);
+  using again = await TokenizedCorpus.from(["abc"], bytesTokenizer, { file });
+  assertEquals(again.tokens, 3);
+  await assertRejects(
+    () => TokenizedCorpus.from([], bytesTokenizer, { file: `${folder}/none` }),
+    RangeError,
+    "holds no text",
+  );
+  assertEquals((await Array.fromAsync(Deno.readDir(folder))).length, 1);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("tokenFile() names a file for large texts only, another for each tokenizer and part", async () => {
+  const folder = await Deno.makeTempDir();
+  const before = Deno.env.get("XDG_CACHE_HOME");
+  Deno.env.set("XDG_CACHE_HOME", folder);
+  try {
+    const tokenizer = (name: string) => ({ fingerprint: () => Promise.resolve(name) });
+    await Deno.writeTextFile(`${folder}/a.txt`, "small");
+    assertEquals(await tokenFile(`${folder}/a.txt`, tokenizer("x")), undefined);
+    assertEquals(await tokenFile(folder, tokenizer("x")), undefined);
+    await Deno.truncate(`${folder}/a.txt`, 200_000_000);
+    const names = new Set<string | undefined>();
+    for (const name of ["x", "y"]) {
+      for (const part of ["", "valid"]) {
+        const file = await tokenFile(`${folder}/a.txt`, tokenizer(name), part);
+        assertEquals(await tokenFile(`${folder}/a.txt`, tokenizer(name), part), file);
+        assert(file!.startsWith(`${folder}/bashling/tokens/`));
+        names.add(file);
+      }
+    }
+    await Deno.truncate(`${folder}/a.txt`, 200_000_001);
+    names.add(await tokenFile(`${folder}/a.txt`, tokenizer("x")));
+    assertEquals(names.size, 5);
+  } finally {
+    if (before === undefined) Deno.env.delete("XDG_CACHE_HOME");
+    else Deno.env.set("XDG_CACHE_HOME", before);
+    await Deno.remove(folder, { recursive: true });
+  }
 });

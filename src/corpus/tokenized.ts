@@ -4,6 +4,10 @@
  * @module
  */
 
+import { sha256 } from "../model/shards.ts";
+import { cacheFolder } from "./download.ts";
+import { fileSink, memorySink, openTokenFile, type TokenStore } from "./token_store.ts";
+
 /** What a corpus needs of a tokenizer. */
 export interface TextTokenizer {
   /** Ids of a text. */
@@ -20,6 +24,11 @@ export interface TextTokenizer {
 export interface TokenizeOptions {
   /** What the corpus is, for messages: a file or folder name. */
   name?: string;
+  /**
+   * A file to keep the ids in; memory unless given. If it is there already, it is used and the
+   * documents are not read: its name must tell tokenizer and text, as {@linkcode tokenFile}'s does.
+   */
+  file?: string;
   /** Called after every thousandth document and at the end. */
   onProgress?: (progress: TokenizeProgress) => void;
 }
@@ -35,32 +44,31 @@ export interface TokenizeProgress {
 }
 
 /**
- * Documents as token ids. A document of n tokens reads as the sequence s[0 … n] in which s[n] is
- * `<|endoftext|>`.
+ * Documents as token ids, in memory or in a file; 20 bytes of memory per document in either case. A
+ * document of n tokens reads as the sequence s[0 … n] in which s[n] is `<|endoftext|>`.
  */
-export class TokenizedCorpus {
+export class TokenizedCorpus implements Disposable {
   /** What the corpus is, for messages. */
   readonly name: string;
   /** Number of documents; each has at least one token. */
   readonly documents: number;
   /** Number of tokens of text, `<|endoftext|>` not counted. */
   readonly tokens: number;
-  /** Bytes of text as UTF-8. */
-  readonly bytes: number;
   /** Id that ends every document. */
   readonly endOfText: number;
   /** Bytes of text that each id stands for (V). */
   readonly byteLengths: Uint16Array;
   /** First token of each document, and the end of the last (documents + 1). */
   readonly #starts: Float64Array;
-  readonly #ids: Uint16Array | Uint32Array;
+  readonly #store: TokenStore;
+  #bytes: number | undefined;
 
   private constructor(
     name: string,
     tokenizer: TextTokenizer,
     lengths: ArrayLike<number>,
-    ids: Uint16Array | Uint32Array,
-    bytes: number,
+    store: TokenStore,
+    bytes?: number,
   ) {
     this.name = name;
     this.documents = lengths.length;
@@ -69,8 +77,8 @@ export class TokenizedCorpus {
     this.#starts = new Float64Array(lengths.length + 1);
     for (let i = 0; i < lengths.length; i++) this.#starts[i + 1] = this.#starts[i] + lengths[i];
     this.tokens = this.#starts[lengths.length];
-    this.bytes = bytes;
-    this.#ids = ids;
+    this.#store = store;
+    this.#bytes = bytes;
   }
 
   /**
@@ -82,32 +90,50 @@ export class TokenizedCorpus {
     tokenizer: TextTokenizer,
     options: TokenizeOptions = {},
   ): Promise<TokenizedCorpus> {
-    const { name = "corpus", onProgress } = options;
+    const { name = "corpus", file, onProgress } = options;
+    const kept = file === undefined ? undefined : openKept(file);
+    if (kept) return new TokenizedCorpus(name, tokenizer, kept.lengths, kept.store);
     const byteLengths = byteLengthTable(tokenizer);
+    const sink = file === undefined
+      ? memorySink(tokenizer.vocabSize)
+      : fileSink(file, tokenizer.vocabSize);
     const lengths: number[] = [];
-    let ids = tokenizer.vocabSize <= 1 << 16 ? new Uint16Array(1 << 16) : new Uint32Array(1 << 16);
     let tokens = 0, bytes = 0;
-    for await (const text of documents) {
-      const encoded = tokenizer.encode(text);
-      if (encoded.length === 0) continue;
-      if (tokens + encoded.length > ids.length) {
-        const grown = Math.max(2 * ids.length, tokens + encoded.length);
-        const larger = ids instanceof Uint16Array ? new Uint16Array(grown) : new Uint32Array(grown);
-        larger.set(ids.subarray(0, tokens));
-        ids = larger;
+    try {
+      for await (const text of documents) {
+        const ids = tokenizer.encode(text);
+        if (ids.length === 0) continue;
+        sink.append(ids);
+        tokens += ids.length;
+        for (const id of ids) bytes += byteLengths[id];
+        if (lengths.push(ids.length) % 1000 === 0) {
+          onProgress?.({ documents: lengths.length, tokens, bytes });
+        }
       }
-      ids.set(encoded, tokens);
-      for (const id of encoded) bytes += byteLengths[id];
-      tokens += encoded.length;
-      if (lengths.push(encoded.length) % 1000 === 0) {
-        onProgress?.({ documents: lengths.length, tokens, bytes });
+      if (lengths.length === 0) {
+        throw new RangeError(`${name} holds no text: give a corpus with at least one document.`);
       }
-    }
-    if (lengths.length === 0) {
-      throw new RangeError(`${name} holds no text: give a corpus with at least one document.`);
+    } catch (error) {
+      sink.abandon();
+      throw error;
     }
     onProgress?.({ documents: lengths.length, tokens, bytes });
-    return new TokenizedCorpus(name, tokenizer, lengths, ids.slice(0, tokens), bytes);
+    return new TokenizedCorpus(name, tokenizer, lengths, sink.finish(lengths), bytes);
+  }
+
+  /** Bytes of text as UTF-8; a corpus opened from its file is read through for it once. */
+  get bytes(): number {
+    if (this.#bytes === undefined) {
+      let bytes = 0;
+      const ids = new Uint32Array(1 << 16);
+      for (let at = 0; at < this.tokens; at += ids.length) {
+        const some = ids.subarray(0, Math.min(ids.length, this.tokens - at));
+        this.#store.read(at, some);
+        for (const id of some) bytes += this.byteLengths[id];
+      }
+      this.#bytes = bytes;
+    }
+    return this.#bytes;
   }
 
   /** Tokens of text in one document, at least 1. */
@@ -117,12 +143,57 @@ export class TokenizedCorpus {
 
   /** Fills `out` with s[start], s[start + 1] … of a document; its end is `<|endoftext|>`. */
   read(document: number, start: number, out: Uint32Array): void {
-    const length = this.documentLength(document);
-    const from = this.#starts[document] + start;
-    const text = Math.min(out.length, length - start);
-    out.set(this.#ids.subarray(from, from + text));
+    const text = Math.min(out.length, this.documentLength(document) - start);
+    this.#store.read(this.#starts[document] + start, out.subarray(0, text));
     if (text < out.length) out[text] = this.endOfText;
   }
+
+  /** Closes the file of ids, if there is one. */
+  [Symbol.dispose](): void {
+    this.#store.close();
+  }
+}
+
+/** A file of ids if it is there and whole; a damaged one is as good as none. */
+function openKept(file: string): ReturnType<typeof openTokenFile> | undefined {
+  try {
+    return openTokenFile(file);
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound || error instanceof SyntaxError ||
+      error instanceof RangeError
+    ) return undefined;
+    throw error;
+  }
+}
+
+/** Files of text from this size on are tokenized into a file, in bytes as they lie on disk. */
+const LARGE = 100_000_000;
+
+/**
+ * Where the ids of a large text file are kept, in the cache under a name made of the tokenizer's
+ * fingerprint and the file's path, size and time; `undefined` for small files and for folders, whose
+ * ids belong in memory.
+ *
+ * @param part Which of the file's documents are meant, if not all.
+ */
+export async function tokenFile(
+  path: string,
+  tokenizer: { fingerprint(): Promise<string> },
+  part = "",
+): Promise<string | undefined> {
+  const { isFile, size, mtime } = await Deno.stat(path);
+  if (!isFile || size < LARGE) return undefined;
+  const folder = `${cacheFolder()}/tokens`;
+  await Deno.mkdir(folder, { recursive: true });
+  const identity = [
+    await tokenizer.fingerprint(),
+    await Deno.realPath(path),
+    size,
+    mtime?.getTime(),
+    part,
+  ];
+  return `${folder}/${sha256(JSON.stringify(identity)).slice(0, 32)}.safetensors`;
 }
 
 /** Bytes of text that each id stands for (V). */
