@@ -1,25 +1,13 @@
 import { assert, assertAlmostEquals } from "@std/assert";
-import {
-  type Backend,
-  IGNORED,
-  type Ops,
-  type Program,
-  type Tensor,
-} from "../src/backend/backend.ts";
+import { IGNORED, type Ops, type Tensor } from "../src/backend/backend.ts";
 import {
   ReferenceBackend,
   type ReferenceTensor,
 } from "../src/backend/reference/reference_backend.ts";
-import { allocateScratch, sequenceBackward } from "../src/gpt/backward.ts";
-import {
-  allocateActivations,
-  allocateHead,
-  headForward,
-  sequenceForward,
-} from "../src/gpt/forward.ts";
 import type { ModelConfig } from "../src/model/config.ts";
-import { parameterLayout, parameterTensors } from "../src/model/parameters.ts";
+import { parameterLayout } from "../src/model/parameters.ts";
 import { Random } from "../src/random.ts";
+import { buildGraph, largeParameters, packedBatch } from "./graph.ts";
 import { packedPositions } from "./op_cases.ts";
 
 /**
@@ -285,94 +273,26 @@ Deno.test("backward ops agree with finite differences of their forward ops", asy
   }
 });
 
-/** A 2-layer model of odd sizes; two chunks of the head, whose rows are a multiple of 64. */
+/** A 2-layer model of odd sizes. */
 const CONFIG: ModelConfig = { vocabSize: 37, contextLength: 45, layers: 2, width: 24, heads: 2 };
-const SHAPE = { B: 2, T: 41 };
-const HEAD_ROWS = 64;
-
-/** Parameters large enough that every gradient is far from zero. */
-function testParameters(random: Random): Float32Array<ArrayBuffer> {
-  const { specs, poolSize } = parameterLayout(CONFIG);
-  const pool = new Float32Array(poolSize);
-  for (const { offset, size, init } of specs) {
-    const centre = "constant" in init ? init.constant : 0;
-    for (let i = 0; i < size; i++) pool[offset + i] = centre + 0.3 * random.normal();
-  }
-  return pool;
-}
-
-/** Packed documents, several in each row, a tenth of the targets ignored. */
-function testBatch(random: Random) {
-  const N = SHAPE.B * SHAPE.T;
-  const positions = packedPositions(random, SHAPE.B, SHAPE.T).data as Uint32Array<ArrayBuffer>;
-  const draw = (ignored: number) =>
-    Uint32Array.from(
-      { length: N },
-      () => random.uniform() < ignored ? IGNORED : random.below(CONFIG.vocabSize),
-    );
-  const targets = draw(0.1);
-  const count = targets.filter((target) => target !== IGNORED).length;
-  return { tokens: draw(0), positions, targets, count, bytes: 0 };
-}
-
-type TestBatch = ReturnType<typeof testBatch>;
-
-/** The graph on a backend: programs for the loss and for its gradients. */
-class Graph {
-  readonly params;
-  readonly grads;
-  readonly losses: Tensor;
-  readonly loss: Program;
-  readonly backward: Program;
-
-  constructor(readonly backend: Backend, batch: TestBatch, rate = 0) {
-    const N = SHAPE.B * SHAPE.T;
-    const shape = { B: SHAPE.B, NH: CONFIG.heads };
-    const params = this.params = parameterTensors(backend, CONFIG);
-    const grads = this.grads = parameterTensors(backend, CONFIG);
-    const inputs = { tokens: backend.tensor([N], "u32"), positions: backend.tensor([N], "u32") };
-    const head = allocateHead(backend, CONFIG, N);
-    head.logits = backend.tensor([HEAD_ROWS, CONFIG.vocabSize]);
-    this.losses = head.losses;
-    const seed = backend.tensor([1], "u32");
-    backend.write(inputs.tokens, batch.tokens);
-    backend.write(inputs.positions, batch.positions);
-    backend.write(head.targets, batch.targets);
-    backend.write(head.scale, Float32Array.of(1 / batch.count));
-    backend.write(seed, Uint32Array.of(12345));
-    const dropout = rate > 0 ? { rate, seed } : undefined;
-    const acts = allocateActivations(backend, CONFIG, N, true);
-    const scratch = allocateScratch(backend, CONFIG, N, rate > 0);
-    this.loss = backend.record((ops) => {
-      sequenceForward(ops, inputs, params, acts, shape, dropout);
-      headForward(backend, ops, params, acts.lnf, head);
-    });
-    this.backward = backend.record((ops) => {
-      ops.fill({ x: grads.pool, value: 0 });
-      sequenceForward(ops, inputs, params, acts, shape, dropout);
-      sequenceBackward(backend, ops, inputs, params, grads, acts, head, scratch, shape, dropout);
-    });
-  }
-}
 
 Deno.test("sequenceBackward() agrees with finite differences of the whole model", async (t) => {
   for (const rate of [0, 0.2]) {
     await t.step(`dropout ${rate}`, () => {
-      const random = new Random(20 + rate);
-      const batch = testBatch(random);
-      assert(batch.positions.filter((position) => position === 0).length > 2 * SHAPE.B);
+      const random = new Random(20);
+      const B = 2, batch = packedBatch(CONFIG, B, 41, random);
+      assert(batch.positions.filter((position) => position === 0).length > 2 * B);
       assert(batch.count < batch.targets.length);
       const backend = new ReferenceBackend({ storage: "f64" });
-      const graph = new Graph(backend, batch, rate);
-      backend.write(graph.params.pool, testParameters(random));
-      // The scale in f64, as the mean below divides; written as f32 it would be 1e-8 off.
+      const { params, grads, losses, programs } = buildGraph(backend, CONFIG, B, batch, rate);
+      backend.write(params.pool, largeParameters(CONFIG, random));
       const mean = (): number => {
-        backend.run(graph.loss);
-        return data(graph.losses).reduce((sum, x) => sum + x, 0) *
-          Math.fround(1 / batch.count);
+        backend.run(programs.loss);
+        const scale = Math.fround(1 / batch.count); // as written for the backward pass
+        return data(losses).reduce((sum, loss) => sum + loss, 0) * scale;
       };
-      backend.run(graph.backward);
-      const gradient = Float64Array.from(data(graph.grads.pool));
+      backend.run(programs.backward);
+      const gradient = data(grads.pool).slice();
       const { specs, poolSize } = parameterLayout(CONFIG);
       for (const { name, offset, size } of specs) {
         // One direction through all entries, then a few entries alone.
@@ -380,7 +300,7 @@ Deno.test("sequenceBackward() agrees with finite differences of the whole model"
         for (let i = 0; i < size; i++) everywhere[offset + i] = random.normal() / Math.sqrt(size);
         const entries = [1, 2, 3].map(() => axis(poolSize, offset + random.below(size)));
         for (const direction of [everywhere, ...entries]) {
-          const expected = centralDifference(mean, graph.params.pool, direction);
+          const expected = centralDifference(mean, params.pool, direction);
           const actual = direction.reduce((sum, d, i) => sum + d * gradient[i], 0);
           assertAlmostEquals(actual, expected, TOLERANCE * (1 + Math.abs(expected)), name);
         }

@@ -47,7 +47,7 @@ export type Attend = (qkv: tf.Tensor2D, layer: number) => tf.Tensor2D;
 const GELU_SCALE = Math.sqrt(2 / Math.PI);
 
 /** Added to the scores of keys that a query may not see; finite, as GPU compilers want it. */
-const MASKED = -1e9;
+export const MASKED = -1e9;
 
 function gelu(x: tf.Tensor2D): tf.Tensor2D {
   const inner = x.add(x.square().mul(x).mul(0.044715)).mul(GELU_SCALE);
