@@ -15,7 +15,7 @@ import {
 } from "./forward.ts";
 
 /** Rows of one prefill program; shorter rests are padded with inactive rows. */
-const PREFILL_ROWS = 64;
+export const PREFILL_ROWS = 64;
 
 /** A recorded pass over a fixed number of rows, with the tensors the host writes before it. */
 interface Pass {

@@ -1,0 +1,125 @@
+/**
+ * The options of generation and what they may be.
+ *
+ * @module
+ */
+
+import type { SamplingOptions } from "./sampler.ts";
+
+/** Options of `Bashling.generate` and `Bashling.complete`. */
+export interface GenerateOptions {
+  /** Most tokens to generate, from 1 up. Default 200. */
+  maxTokens?: number;
+  /** 0 (always the likeliest token) to 100; below 1 focused, above 1 wild. Default 0.8. */
+  temperature?: number;
+  /** Draw from the k likeliest tokens only; 0 for all. Default 50. */
+  topK?: number;
+  /** Draw from the fewest likeliest tokens that together reach this probability. Default 0.9. */
+  topP?: number;
+  /** Draw from tokens at least this many times as likely as the likeliest, 0 to 1. Default 0. */
+  minP?: number;
+  /** Above 1, up to 10, makes tokens that the context has already less likely. Default 1. */
+  repetitionPenalty?: number;
+  /** End before the first of these strings in what is generated; at most 16. Default none. */
+  stop?: string[];
+  /** Decides all draws: a whole number. Default: a new one each time, told in the result. */
+  seed?: number;
+  /** Ends the generation within one token, during the prompt too. */
+  signal?: AbortSignal;
+  /** Cut a prompt that is longer than the context instead of refusing it. Default false. */
+  truncate?: boolean;
+}
+
+/** {@linkcode GenerateOptions}, complete and checked. */
+export type CheckedOptions =
+  & Required<Omit<GenerateOptions, "signal">>
+  & Pick<GenerateOptions, "signal">
+  & SamplingOptions;
+
+const DEFAULTS = {
+  maxTokens: 200,
+  temperature: 0.8,
+  topK: 50,
+  topP: 0.9,
+  minP: 0,
+  repetitionPenalty: 1,
+};
+
+/** Least and largest value of each number, and whether it has to be whole. */
+const RANGES: Record<
+  keyof typeof DEFAULTS | "seed",
+  [least: number, most: number, whole: boolean]
+> = {
+  maxTokens: [1, Number.MAX_SAFE_INTEGER, true],
+  temperature: [0, 100, false],
+  topK: [0, Number.MAX_SAFE_INTEGER, true],
+  topP: [0, 1, false],
+  minP: [0, 1, false],
+  repetitionPenalty: [0.1, 10, false],
+  seed: [0, Number.MAX_SAFE_INTEGER, true],
+};
+
+const MOST_STOPS = 16;
+
+const OTHERS = ["stop", "signal", "truncate"];
+
+/**
+ * Completes and checks options.
+ * @param defaults What the model's `generation_config.json` says.
+ * @throws {TypeError} if an option is of a wrong type or unknown.
+ * @throws {RangeError} if a value is out of range.
+ */
+export function checkOptions(
+  options: GenerateOptions,
+  defaults: Partial<typeof DEFAULTS> = {},
+): CheckedOptions {
+  for (const key of Object.keys(options)) {
+    if (!Object.hasOwn(RANGES, key) && !OTHERS.includes(key)) {
+      throw new TypeError(
+        `There is no option ${key}: choose among ${
+          [...Object.keys(RANGES), ...OTHERS].join(", ")
+        }.`,
+      );
+    }
+  }
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const checked: CheckedOptions = {
+    ...DEFAULTS,
+    seed: crypto.getRandomValues(new Uint32Array(1))[0],
+    stop: [],
+    truncate: false,
+    ...defaults,
+    ...Object.fromEntries(given),
+  };
+  for (const [key, [least, most, whole]] of Object.entries(RANGES)) {
+    const value = checked[key as keyof typeof RANGES];
+    if (typeof value !== "number") {
+      throw new TypeError(`${key} is of type ${typeof value}, expected a number.`);
+    }
+    if (!(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
+      const range = most < Number.MAX_SAFE_INTEGER
+        ? `from ${least} to ${most}`
+        : `from ${least} up`;
+      throw new RangeError(
+        `${key} is ${value}, expected a ${whole ? "whole " : ""}number ${range}.`,
+      );
+    }
+  }
+  const { stop, truncate, signal } = checked;
+  if (!Array.isArray(stop) || stop.some((text) => typeof text !== "string")) {
+    throw new TypeError("stop is no array of strings: give one, even for a single string.");
+  }
+  if (stop.length > MOST_STOPS) {
+    throw new RangeError(`stop has ${stop.length} strings, expected at most ${MOST_STOPS}.`);
+  }
+  if (stop.some((text) => text === "" || !text.isWellFormed())) {
+    throw new RangeError("stop has an empty string or half a character: leave it out.");
+  }
+  if (typeof truncate !== "boolean") {
+    throw new TypeError(`truncate is of type ${typeof truncate}, expected a boolean.`);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError("signal is no AbortSignal: give the signal of an AbortController.");
+  }
+  return checked;
+}

@@ -1,0 +1,97 @@
+/**
+ * What a user asks for, in the form of the training texts, as tokens that fit the context.
+ *
+ * @module
+ */
+
+import { promptSentence, promptText, SHEBANG } from "../corpus/prompt.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/**
+ * The beginning of a script that a prompt stands for. English becomes `#!/bin/bash\n# <English>\n`,
+ * its lines joined. A text that starts with `#` is the beginning of a script already: it gets the
+ * same shebang, its first comment the same form, and what follows stays as it is. So "List files",
+ * "# list files." and "#!/bin/sh\n# List files" mean the same.
+ *
+ * @throws {TypeError} if the prompt is no string.
+ * @throws {RangeError} if it has no words.
+ */
+export function scriptBeginning(prompt: string): string {
+  if (typeof prompt !== "string") {
+    throw new TypeError(`The prompt is of type ${typeof prompt}, expected a string.`);
+  }
+  const text = prompt.replace(/^\uFEFF/, "").replace(/\r\n?/g, "\n").replace(/^\s+/, "");
+  if (!text.startsWith("#")) return englishBeginning(text);
+  const [, shebang, rest] = text.match(/^(#![^\n]*)?\n*([^]*)$/)!;
+  if (!rest.startsWith("#")) return `${SHEBANG}\n${text.slice(shebang.length + 1)}`;
+  const end = (rest + "\n").indexOf("\n");
+  return englishBeginning(rest.slice(0, end)) + rest.slice(end + 1);
+}
+
+function englishBeginning(english: string): string {
+  if (promptSentence(english) === "") {
+    throw new RangeError("The prompt has no words: say in English what the script should do.");
+  }
+  return promptText(english);
+}
+
+/** A script's beginning as the model gets it. */
+export interface PromptTokens {
+  /** Tokens to put into the cache, at least one and at most L − 1. */
+  ids: Uint32Array;
+  /**
+   * Bytes with which the first tokens drawn must begin: the newlines and the indentation at the
+   * beginning's end. The tokenizer makes one piece of them and of the newlines that follow, so the
+   * model must be free to choose a token that has more of them.
+   */
+  forced: Uint8Array;
+}
+
+/** How a prompt is made to fit. */
+export interface FitOptions {
+  /** L, longest context in tokens. */
+  contextLength: number;
+  /** Tokens that are to be generated. */
+  maxTokens: number;
+  /** Cut a prompt that is too long instead of refusing it. */
+  truncate: boolean;
+}
+
+/**
+ * A script's beginning as tokens. A cut one keeps its shebang line and its end, and leaves room for
+ * `maxTokens`, or for half the context if that is less.
+ *
+ * @throws {RangeError} with both counts, if the beginning is longer than L − 1 tokens and
+ * `truncate` is not set.
+ */
+export function promptTokens(
+  tokenizer: Tokenizer,
+  beginning: string,
+  { contextLength, maxTokens, truncate }: FitOptions,
+): PromptTokens {
+  const end = beginning.search(/\n+[ \t]*$/);
+  const given = end < 0 ? beginning : beginning.slice(0, end);
+  const forced = new TextEncoder().encode(end < 0 ? "" : beginning.slice(end));
+  const ids = tokenizer.encode(given);
+  const most = contextLength - 1;
+  if (ids.length <= most) return { ids, forced };
+  if (!truncate) {
+    throw new RangeError(
+      `The prompt has ${ids.length} tokens and the context leaves room for ${most}: shorten it, or have it cut with truncate.`,
+    );
+  }
+  // No token spans a line's end, so the shebang line is the same tokens alone as in the prompt.
+  const head = tokenizer.encode(`${SHEBANG}\n`).slice(0, most);
+  const kept = contextLength - Math.min(maxTokens, contextLength >> 1);
+  let tail = ids.subarray(ids.length - Math.max(0, kept - head.length));
+  while (tail.length > 0 && startsInsideCharacter(tokenizer, tail[0])) tail = tail.subarray(1);
+  const cut = new Uint32Array(head.length + tail.length);
+  cut.set(head);
+  cut.set(tail, head.length);
+  return { ids: cut, forced };
+}
+
+/** Whether a token's first byte continues a character of UTF-8. */
+function startsInsideCharacter(tokenizer: Tokenizer, id: number): boolean {
+  return (tokenizer.tokenBytes(id)[0] & 0xc0) === 0x80;
+}

@@ -1,0 +1,199 @@
+/**
+ * Draws the next token from logits.
+ *
+ * @module
+ */
+
+import { Random } from "../random.ts";
+
+/** How tokens are drawn. */
+export interface SamplingOptions {
+  /** Divides the logits: below 1 focused, above 1 wild; 0 takes the likeliest token. */
+  temperature: number;
+  /** Draw from the k likeliest tokens only; 0 for all. */
+  topK: number;
+  /** Draw from the fewest likeliest tokens that together reach this probability; 1 for all. */
+  topP: number;
+  /** Draw from tokens at least this many times as likely as the likeliest; 0 for all. */
+  minP: number;
+  /** Makes tokens that the context has already less likely; 1 leaves them alone. */
+  repetitionPenalty: number;
+  /** Decides all draws. */
+  seed: number;
+}
+
+/** A token that was drawn. */
+export interface Drawn {
+  /** Its id. */
+  token: number;
+  /** Its log-probability in nats under the model itself, before any option changed it. */
+  logprob: number;
+}
+
+/**
+ * Draws tokens. The options act in this order:
+ *
+ * 1. repetition penalty, on the model's own logits, whose sign it needs (Keskar et al. 2019);
+ * 2. temperature, so that the filters after it judge the probabilities that are drawn from;
+ * 3. top-k, the only filter that counts tokens, on the whole vocabulary (Fan et al. 2018);
+ * 4. top-p, on what top-k left, made to sum to 1 again (Holtzman et al. 2020);
+ * 5. min-p, relative to the likeliest token, which no filter before it can remove (Nguyen et al.
+ *    2024).
+ *
+ * All filters are exact. Of equally likely tokens the one with the lower id counts as likelier.
+ */
+export class Sampler {
+  readonly #options: SamplingOptions;
+  readonly #random: Random;
+  /** Tokens that the repetition penalty is for. */
+  readonly #seen = new Set<number>();
+  /** Candidates, and probabilities by id relative to the likeliest. */
+  #ids = new Uint32Array(0);
+  #weights = new Float64Array(0);
+
+  /** @param options Checked by the caller. */
+  constructor(options: SamplingOptions) {
+    this.#options = options;
+    this.#random = new Random(options.seed);
+  }
+
+  /** Tells the sampler of tokens in the context that it did not draw. */
+  see(tokens: Iterable<number>): void {
+    if (this.#options.repetitionPenalty === 1) return;
+    for (const token of tokens) this.#seen.add(token);
+  }
+
+  /**
+   * Draws one token.
+   * @param logits (V); changed.
+   * @param allowed Tokens that may be drawn, at least one; all if absent.
+   * @throws {Error} if a logit is not a number, as with damaged weights.
+   */
+  draw(logits: Float32Array, allowed?: (token: number) => boolean): Drawn {
+    const { temperature, repetitionPenalty } = this.#options;
+    const normalizer = logSumExp(logits);
+    const before = repetitionPenalty === 1 ? undefined : this.#penalize(logits, repetitionPenalty);
+    if (allowed) {
+      for (let id = 0; id < logits.length; id++) if (!allowed(id)) logits[id] = -Infinity;
+    }
+    const token = temperature === 0 ? argmax(logits) : this.#drawFrom(logits);
+    const logprob = (before?.get(token) ?? logits[token]) - normalizer;
+    this.see([token]);
+    return { token, logprob };
+  }
+
+  /** Applies the repetition penalty and returns the logits it changed. */
+  #penalize(logits: Float32Array, penalty: number): Map<number, number> {
+    const before = new Map<number, number>();
+    for (const token of this.#seen) {
+      const logit = logits[token];
+      before.set(token, logit);
+      logits[token] = logit > 0 ? logit / penalty : logit * penalty;
+    }
+    return before;
+  }
+
+  #drawFrom(logits: Float32Array): number {
+    const V = logits.length;
+    const { temperature, topK, topP, minP } = this.#options;
+    if (this.#ids.length !== V) {
+      this.#ids = new Uint32Array(V);
+      this.#weights = new Float64Array(V);
+    }
+    const ids = this.#ids, weights = this.#weights;
+    let n = topK > 0 && topK < V ? selectLargest(logits, topK, ids) : V;
+    if (n === V) { for (let id = 0; id < V; id++) ids[id] = id; }
+    let max = -Infinity;
+    for (let i = 0; i < n; i++) max = Math.max(max, logits[ids[i]]);
+    let sum = 0;
+    for (let i = 0; i < n; i++) {
+      const id = ids[i];
+      sum += weights[id] = Math.exp((logits[id] - max) / temperature);
+    }
+    if (topP < 1) {
+      n = keepAtLeast(ids, n, weights, sum * (1 - topP) / n);
+      const likelierFirst = (a: number, b: number) => weights[b] - weights[a] || a - b;
+      ids.subarray(0, n).sort(likelierFirst);
+      n = prefixReaching(ids, n, weights, sum * topP);
+    }
+    if (minP > 0) n = keepAtLeast(ids, n, weights, minP);
+    sum = 0;
+    for (let i = 0; i < n; i++) sum += weights[ids[i]];
+    let rest = this.#random.uniform() * sum;
+    let drawn = ids[0];
+    for (let i = 0; i < n && rest >= 0; i++) {
+      if (weights[ids[i]] === 0) continue;
+      drawn = ids[i];
+      rest -= weights[drawn];
+    }
+    return drawn;
+  }
+}
+
+/** log Σ exp(logits), the normalizer of log-probabilities. */
+function logSumExp(logits: Float32Array): number {
+  let max = -Infinity;
+  for (let i = 0; i < logits.length; i++) if (logits[i] > max) max = logits[i];
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - max);
+  const result = max + Math.log(sum);
+  if (!Number.isFinite(result)) {
+    throw new Error(
+      "The model's logits are not finite: its weights are damaged, fetch them again.",
+    );
+  }
+  return result;
+}
+
+function argmax(logits: Float32Array): number {
+  let best = 0;
+  for (let id = 1; id < logits.length; id++) if (logits[id] > logits[best]) best = id;
+  return best;
+}
+
+/**
+ * Puts the ids of the `k` largest values into `ids[0 … k − 1]` in no order, and returns `k`. The k
+ * best so far are a heap with the worst on top, so most values cost one comparison.
+ */
+function selectLargest(values: Float32Array, k: number, ids: Uint32Array): number {
+  const worse = (a: number, b: number) =>
+    values[a] < values[b] || (values[a] === values[b] && a > b);
+  const sink = (i: number): void => {
+    const id = ids[i];
+    for (let child = 2 * i + 1; child < k; child = 2 * i + 1) {
+      if (child + 1 < k && worse(ids[child + 1], ids[child])) child++;
+      if (!worse(ids[child], id)) break;
+      ids[i] = ids[child];
+      i = child;
+    }
+    ids[i] = id;
+  };
+  for (let i = 0; i < k; i++) ids[i] = i;
+  for (let i = (k >> 1) - 1; i >= 0; i--) sink(i);
+  for (let id = k; id < values.length; id++) {
+    if (values[id] <= values[ids[0]]) continue;
+    ids[0] = id;
+    sink(0);
+  }
+  return k;
+}
+
+/**
+ * Keeps the ids whose weight is at least `least`, in their order, and returns how many. With `least`
+ * = (1 − p)·sum/n it keeps all of a nucleus of p: what it drops weighs less than (1 − p)·sum.
+ */
+function keepAtLeast(ids: Uint32Array, n: number, weights: Float64Array, least: number): number {
+  let kept = 0;
+  for (let i = 0; i < n; i++) if (weights[ids[i]] >= least) ids[kept++] = ids[i];
+  return kept;
+}
+
+/** Length of the shortest prefix whose weights sum to `least`; all if none does. */
+function prefixReaching(ids: Uint32Array, n: number, weights: Float64Array, least: number): number {
+  let sum = 0;
+  for (let i = 0; i < n; i++) {
+    sum += weights[ids[i]];
+    if (sum >= least) return i + 1;
+  }
+  return n;
+}
