@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Backend, INACTIVE } from "../src/backend/backend.ts";
 import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
+import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
 import { Decoder } from "../src/gpt/decode.ts";
 import type { ModelConfig } from "../src/model/config.ts";
 import { initialParameters, parameterLayout, parameterTensors } from "../src/model/parameters.ts";
@@ -65,6 +66,15 @@ async function checkAgainstAutodiff(backend: Backend): Promise<void> {
 Deno.test("reference logits, loss and gradients agree with tfjs's automatic differentiation", async () => {
   using backend = new ReferenceBackend();
   await checkAgainstAutodiff(backend);
+});
+
+Deno.test({
+  name: "webgpu logits, loss and gradients agree with tfjs's automatic differentiation",
+  ignore: !webgpuAvailable,
+  async fn() {
+    using backend = await WebGpuBackend.create({ allowFallback: true });
+    await checkAgainstAutodiff(backend);
+  },
 });
 
 const DEVICES: TfjsDevice[] = webgpuAvailable ? ["cpu", "webgpu"] : ["cpu"];
