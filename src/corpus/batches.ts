@@ -19,7 +19,7 @@ import { Random } from "../random.ts";
 import type { TokenizedCorpus } from "./tokenized.ts";
 
 /** Pieces from which the packer chooses what fits a row best. */
-const LOOKAHEAD = 256;
+const LOOKAHEAD = 512;
 
 /** B rows of T tokens. */
 export interface Batch {
@@ -87,7 +87,7 @@ interface StreamPiece extends Piece {
  *
  * Each source is passed through in an order shuffled anew in every epoch. The source that lags most
  * behind its share of the tokens gives the next piece. Rows are packed best-fit: the oldest waiting
- * piece, then the longest that still fits. Everything follows from the seed, and a restored stream
+ * piece, then those that fill the row best. Everything follows from the seed, and a restored stream
  * continues exactly.
  */
 export class BatchStream {
@@ -331,20 +331,30 @@ function* evaluationWindows(
   }
 }
 
-/** Takes from `pending` the pieces of one row: the first, then the longest that fit. */
+/**
+ * Takes from `pending` the pieces of one row: the first, then each time the piece that, with the
+ * longest that would still fit beside it, fills the row best; of equals the longest.
+ */
 function packRow<P extends Piece>(pending: P[], contextLength: number): P[] {
-  const row: P[] = [];
-  let room = contextLength;
-  let best = 0;
-  while (best >= 0) {
-    const [piece] = pending.splice(best, 1);
-    row.push(piece);
-    room -= piece.length;
-    best = -1;
+  const row = pending.splice(0, 1);
+  // longest[n] is the length of the longest piece that fits n places, 0 if none does.
+  const longest = new Uint32Array(contextLength + 1);
+  for (const { length } of pending) longest[length] = length;
+  for (let n = 1; n <= contextLength; n++) longest[n] ||= longest[n - 1];
+  for (let room = contextLength - row[0].length; longest[room] > 0;) {
+    let best = -1, most = 0;
     for (let i = 0; i < pending.length; i++) {
       const { length } = pending[i];
-      if (length <= room && (best < 0 || length > pending[best].length)) best = i;
+      if (length > room) continue;
+      const filled = length + longest[room - length];
+      if (filled > most || (filled === most && length > pending[best].length)) {
+        best = i;
+        most = filled;
+      }
     }
+    if (best < 0) break; // The table still knows pieces that this row has taken.
+    room -= pending[best].length;
+    row.push(...pending.splice(best, 1));
   }
   return row;
 }
