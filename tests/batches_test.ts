@@ -267,6 +267,7 @@ Deno.test("tokenFile() names a file for large texts only, another for each token
     await Deno.writeTextFile(`${folder}/a.txt`, "small");
     assertEquals(await tokenFile(`${folder}/a.txt`, tokenizer("x")), undefined);
     assertEquals(await tokenFile(folder, tokenizer("x")), undefined);
+    assertEquals(await tokenFile(`${folder}/none`, tokenizer("x")), undefined);
     await Deno.truncate(`${folder}/a.txt`, 200_000_000);
     const names = new Set<string | undefined>();
     for (const name of ["x", "y"]) {

@@ -3,7 +3,7 @@
  * for is read, so that corpora larger than memory can be shuffled whole.
  *
  * The file is a safetensors file: `tokens`, U16 or U32, all documents end to end, and `lengths`, U32,
- * tokens of each. Its header has a fixed room before the data, so that it can be written last.
+ * tokens of each; `bytes` in its metadata is the texts' size. Its header has a fixed room before the data, so that it can be written last.
  *
  * @module
  */
@@ -22,8 +22,8 @@ export interface TokenStore {
 export interface TokenSink {
   /** Appends one document. */
   append(ids: Uint32Array): void;
-  /** Ends the corpus, whose documents have these lengths. */
-  finish(lengths: number[]): TokenStore;
+  /** Ends the corpus, whose documents have these lengths and together so many bytes of text. */
+  finish(lengths: number[], bytes: number): TokenStore;
   /** Gives up; nothing is left behind. */
   abandon(): void;
 }
@@ -83,11 +83,12 @@ export function fileSink(path: string, vocabSize: number): TokenSink {
       }
       tokens += ids.length;
     },
-    finish: (lengths) => {
+    finish: (lengths, bytes) => {
       flush();
       writeAll(file, Uint32Array.from(lengths));
       const end = tokens * array.BYTES_PER_ELEMENT;
       const header = JSON.stringify({
+        __metadata__: { bytes: String(bytes) },
         tokens: {
           dtype: array === Uint16Array ? "U16" : "U32",
           shape: [tokens],
@@ -121,15 +122,18 @@ export function fileSink(path: string, vocabSize: number): TokenSink {
  * @throws {Deno.errors.NotFound} if there is none.
  * @throws {SyntaxError | RangeError} if it is damaged.
  */
-export function openTokenFile(path: string): { store: TokenStore; lengths: Uint32Array } {
+export function openTokenFile(
+  path: string,
+): { store: TokenStore; lengths: Uint32Array; bytes: number } {
   const file = Deno.openSync(path, { read: true });
   try {
     const { size } = file.statSync();
     let start = readAt(file, 0, Math.min(8, size));
     start = readAt(file, 0, headerLength(start, size));
-    const { tensors } = parseHeader(start, size);
+    const { tensors, metadata } = parseHeader(start, size);
+    const bytes = Number(metadata.bytes);
     const tokens = tensors.get("tokens"), lengths = tensors.get("lengths");
-    if (!tokens || lengths?.dtype !== "U32" || !/^U(16|32)$/.test(tokens.dtype)) {
+    if (!tokens || lengths?.dtype !== "U32" || !/^U(16|32)$/.test(tokens.dtype) || !(bytes > 0)) {
       throw new RangeError(`${path} is no file of tokens: remove it.`);
     }
     const array = tokens.dtype === "U16" ? Uint16Array : Uint32Array;
@@ -141,6 +145,7 @@ export function openTokenFile(path: string): { store: TokenStore; lengths: Uint3
     return {
       store: { read, close: () => file.close() },
       lengths: new Uint32Array(readAt(file, lengths.offset, lengths.bytes).buffer),
+      bytes,
     };
   } catch (error) {
     file.close();

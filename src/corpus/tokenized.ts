@@ -54,6 +54,8 @@ export class TokenizedCorpus implements Disposable {
   readonly documents: number;
   /** Number of tokens of text, `<|endoftext|>` not counted. */
   readonly tokens: number;
+  /** Bytes of text as UTF-8. */
+  readonly bytes: number;
   /** Id that ends every document. */
   readonly endOfText: number;
   /** Bytes of text that each id stands for (V). */
@@ -61,14 +63,13 @@ export class TokenizedCorpus implements Disposable {
   /** First token of each document, and the end of the last (documents + 1). */
   readonly #starts: Float64Array;
   readonly #store: TokenStore;
-  #bytes: number | undefined;
 
   private constructor(
     name: string,
     tokenizer: TextTokenizer,
     lengths: ArrayLike<number>,
     store: TokenStore,
-    bytes?: number,
+    bytes: number,
   ) {
     this.name = name;
     this.documents = lengths.length;
@@ -78,7 +79,7 @@ export class TokenizedCorpus implements Disposable {
     for (let i = 0; i < lengths.length; i++) this.#starts[i + 1] = this.#starts[i] + lengths[i];
     this.tokens = this.#starts[lengths.length];
     this.#store = store;
-    this.#bytes = bytes;
+    this.bytes = bytes;
   }
 
   /**
@@ -92,7 +93,7 @@ export class TokenizedCorpus implements Disposable {
   ): Promise<TokenizedCorpus> {
     const { name = "corpus", file, onProgress } = options;
     const kept = file === undefined ? undefined : openKept(file);
-    if (kept) return new TokenizedCorpus(name, tokenizer, kept.lengths, kept.store);
+    if (kept) return new TokenizedCorpus(name, tokenizer, kept.lengths, kept.store, kept.bytes);
     const byteLengths = byteLengthTable(tokenizer);
     const sink = file === undefined
       ? memorySink(tokenizer.vocabSize)
@@ -118,22 +119,7 @@ export class TokenizedCorpus implements Disposable {
       throw error;
     }
     onProgress?.({ documents: lengths.length, tokens, bytes });
-    return new TokenizedCorpus(name, tokenizer, lengths, sink.finish(lengths), bytes);
-  }
-
-  /** Bytes of text as UTF-8; a corpus opened from its file is read through for it once. */
-  get bytes(): number {
-    if (this.#bytes === undefined) {
-      let bytes = 0;
-      const ids = new Uint32Array(1 << 16);
-      for (let at = 0; at < this.tokens; at += ids.length) {
-        const some = ids.subarray(0, Math.min(ids.length, this.tokens - at));
-        this.#store.read(at, some);
-        for (const id of some) bytes += this.byteLengths[id];
-      }
-      this.#bytes = bytes;
-    }
-    return this.#bytes;
+    return new TokenizedCorpus(name, tokenizer, lengths, sink.finish(lengths, bytes), bytes);
   }
 
   /** Tokens of text in one document, at least 1. */
@@ -182,7 +168,14 @@ export async function tokenFile(
   tokenizer: { fingerprint(): Promise<string> },
   part = "",
 ): Promise<string | undefined> {
-  const { isFile, size, mtime } = await Deno.stat(path);
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.stat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined; // Its reader will say so.
+    throw error;
+  }
+  const { isFile, size, mtime } = info;
   if (!isFile || size < LARGE) return undefined;
   const folder = `${cacheFolder()}/tokens`;
   await Deno.mkdir(folder, { recursive: true });

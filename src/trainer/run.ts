@@ -7,7 +7,7 @@
  * @module
  */
 
-import { TokenizedCorpus } from "../corpus/tokenized.ts";
+import { tokenFile, TokenizedCorpus } from "../corpus/tokenized.ts";
 import type { BatchSource } from "../corpus/batches.ts";
 import { readBash } from "../corpus/bash.ts";
 import { readStories } from "../corpus/stories.ts";
@@ -102,10 +102,12 @@ async function loadCorpora(
 ): Promise<{ sources: BatchSource[]; validation: Record<string, TokenizedCorpus> }> {
   const holdOut = plan.valid.length === 0;
   const validation: Record<string, TokenizedCorpus> = {};
-  const load = async (path: string, keep: (index: number) => boolean) => {
+  const load = async (path: string, part: string, keep: (index: number) => boolean) => {
     const name = nameOf(path);
+    const file = await tokenFile(path, tokenizer, part);
     const corpus = await TokenizedCorpus.from(every(readDocuments(path), keep), tokenizer, {
       name,
+      file,
     });
     progress.line(
       `${name}: ${corpus.documents} documents, ${corpus.tokens} tokens, ` +
@@ -114,9 +116,15 @@ async function loadCorpora(
     return corpus;
   };
   const source = async ({ path, weight }: DataArgument): Promise<BatchSource> => {
-    const documents = await load(path, (index) => !holdOut || index % HOLD_OUT !== HOLD_OUT - 1);
+    const documents = holdOut
+      ? await load(path, "train", (index) => index % HOLD_OUT !== HOLD_OUT - 1)
+      : await load(path, "", () => true);
     if (holdOut && documents.documents >= HOLD_OUT - 1) {
-      validation[nameOf(path)] = await load(path, (index) => index % HOLD_OUT === HOLD_OUT - 1);
+      validation[nameOf(path)] = await load(
+        path,
+        "valid",
+        (index) => index % HOLD_OUT === HOLD_OUT - 1,
+      );
     }
     return { documents, weight: weight * documents.tokens };
   };
@@ -132,7 +140,7 @@ async function loadCorpora(
       sources.push({ documents, weight: weight * scale });
     }
   }
-  for (const { path } of plan.valid) validation[nameOf(path)] = await load(path, () => true);
+  for (const { path } of plan.valid) validation[nameOf(path)] = await load(path, "", () => true);
   return { sources, validation };
 }
 
