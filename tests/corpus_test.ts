@@ -133,8 +133,11 @@ Deno.test("readStories() splits several files, plain and gzipped, into tidy stor
       "One.\r\n\r\nTwo.\n<|endoftext|>\n\n<|endoftext|>B",
     );
     await Deno.writeFile(`${folder}/b.txt.gz`, await gzip("C\n<|endoftext|>\nD\n<|endoftext|>\n"));
-    const files = [`${folder}/a.txt`, `${folder}/b.txt.gz`];
-    assertEquals(await Array.fromAsync(readStories(files)), ["One.\n\nTwo.", "B", "C", "D"]);
+    const joined = [...await gzip("E<|endoftext|>"), ...await gzip("F")];
+    await Deno.writeFile(`${folder}/c.txt.gz`, Uint8Array.from(joined));
+    const files = ["a.txt", "b.txt.gz", "c.txt.gz"].map((name) => `${folder}/${name}`);
+    const stories = await Array.fromAsync(readStories(files));
+    assertEquals(stories, ["One.\n\nTwo.", "B", "C", "D", "E", "F"]);
   });
 });
 

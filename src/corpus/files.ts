@@ -4,6 +4,10 @@
  * @module
  */
 
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGunzip } from "node:zlib";
+
 /**
  * The text of a UTF-8 file in chunks; names that end in `.gz` are unpacked.
  * @throws {Deno.errors.NotFound} if there is no such file.
@@ -17,16 +21,24 @@ export async function* readText(path: string): AsyncGenerator<string, void, unkn
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new Deno.errors.NotFound(`There is no file ${path}: check the name.`);
   }
-  const zipped = path.endsWith(".gz");
-  const bytes = zipped ? file.readable.pipeThrough(new DecompressionStream("gzip")) : file.readable;
   const decoder = new TextDecoder();
-  try {
-    for await (const chunk of bytes) yield decoder.decode(chunk, { stream: true });
-    yield decoder.decode();
-  } catch (error) {
-    if (!zipped || !(error instanceof TypeError)) throw error;
-    throw new SyntaxError(`${path} is not a whole gzip file: fetch or pack it again.`);
+  if (!path.endsWith(".gz")) {
+    for await (const chunk of file.readable) yield decoder.decode(chunk, { stream: true });
+  } else {
+    // Node's reader, for it also takes files put together from several packed ones.
+    const unpack = createGunzip();
+    const source = Readable.fromWeb(file.readable as ReadableStream<Uint8Array>);
+    const done = pipeline(source, unpack).catch(() => {});
+    try {
+      for await (const chunk of unpack) yield decoder.decode(chunk, { stream: true });
+    } catch {
+      throw new SyntaxError(`${path} is not a whole gzip file: fetch or pack it again.`);
+    } finally {
+      unpack.destroy();
+      await done;
+    }
   }
+  yield decoder.decode();
 }
 
 /** Lines of a text file with their numbers from 1, line ends removed. */
