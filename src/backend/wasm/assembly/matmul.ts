@@ -1,0 +1,167 @@
+// Matrix products (Goto & van de Geijn 2008): the right factor is packed for all threads, KC rows
+// at a time; a task multiplies MC rows of the left factor with some columns of it.
+
+import { MatmulFlag } from "../opcodes";
+import { gelu, geluDerivative } from "./math";
+import { matvec, matvecTransposed } from "./matvec";
+import { barrier, nextTask, sharedScratch, threadCount, threadScratch } from "./threads";
+import {
+  columnPanels,
+  COLUMNS,
+  packColumns,
+  packColumnsTransposed,
+  packRows,
+  packRowsTransposed,
+  rowPanels,
+  ROWS,
+  TILE,
+  tileProduct,
+} from "./tiles";
+
+/**
+ * Longest part of k: a right panel, KC × COLUMNS, stays in the first-level cache while the rows
+ * pass by. The recorder reserves shared scratch for KC rows of the right factor.
+ */
+export const KC: usize = 384;
+/** Rows of a task, whose packed form stays in the second-level cache. */
+const MC: usize = 96;
+/** Columns of one task of packing. */
+const PACKED_COLUMNS: usize = 64;
+/** Up to so many rows the right factor is read as it lies: packing would cost more than it saves. */
+const FEW_ROWS: usize = 3;
+
+/** Words: out, a, b, bias, geluInto, geluFrom, residual (0 where absent), m, n, k, flags. */
+export function matmul(args: usize): void {
+  const a = load<usize>(args, 4), b = load<usize>(args, 8);
+  const m = load<usize>(args, 28), n = load<usize>(args, 32), k = load<usize>(args, 36);
+  const flags = load<i32>(args, 40);
+  const transposeA = (flags & MatmulFlag.transposeA) != 0;
+  const transposeB = (flags & MatmulFlag.transposeB) != 0;
+  if (m <= FEW_ROWS && !transposeA) {
+    if (transposeB) matvecTransposed(args, a, b, m, n, k);
+    else matvec(args, a, b, m, n, k);
+    return;
+  }
+  const parts = (k + KC - 1) / KC, kc = (k + parts - 1) / parts;
+  const packed = sharedScratch(), left = threadScratch() + TILE;
+  // Tasks of whole panels, enough of them to keep the threads busy to the end.
+  const rowTasks = (m + MC - 1) / MC;
+  const wanted = max<usize>(1, (16 * <usize> threadCount() + rowTasks - 1) / rowTasks);
+  const nc = max<usize>(64, columnPanels((n + wanted - 1) / wanted) * COLUMNS);
+  const columnTasks = (n + nc - 1) / nc, tasks = <i32> (rowTasks * columnTasks);
+  const packTasks = <i32> ((n + PACKED_COLUMNS - 1) / PACKED_COLUMNS);
+
+  for (let l: usize = 0; l < k; l += kc) {
+    const depth = min(kc, k - l);
+    for (let task = nextTask(); task < packTasks; task = nextTask()) {
+      const j = <usize> task * PACKED_COLUMNS, columns = min(PACKED_COLUMNS, n - j);
+      const to = packed + j * depth * 4;
+      if (transposeB) packColumnsTransposed(to, b + (j * k + l) * 4, k * 4, columns, depth);
+      else packColumns(to, b + (l * n + j) * 4, n * 4, columns, depth);
+    }
+    barrier();
+    let packedRows: usize = -1;
+    for (let task = nextTask(); task < tasks; task = nextTask()) {
+      const i = <usize> task / columnTasks * MC, j = <usize> task % columnTasks * nc;
+      const rows = min(MC, m - i);
+      if (i != packedRows) {
+        if (transposeA) packRowsTransposed(left, a + (l * m + i) * 4, m * 4, rows, depth);
+        else packRows(left, a + (i * k + l) * 4, k * 4, rows, depth);
+        packedRows = i;
+      }
+      multiplyBlock(args, left, packed, i, rows, j, min(nc, n - j), depth, l == 0, l + depth == k);
+    }
+    barrier();
+  }
+}
+
+/** The block of `out` at row i and column j; `first` and `last` part of k or not. */
+function multiplyBlock(
+  args: usize,
+  left: usize,
+  packed: usize,
+  i: usize,
+  rows: usize,
+  j: usize,
+  columns: usize,
+  depth: usize,
+  first: bool,
+  last: bool,
+): void {
+  const tile = threadScratch();
+  for (let jr: usize = 0; jr < columns; jr += COLUMNS) {
+    const right = packed + (j + jr) * depth * 4;
+    for (let ir: usize = 0; ir < rows; ir += ROWS) {
+      tileProduct(tile, left + ir * depth * 4, right, depth);
+      storeTile(
+        args,
+        tile,
+        COLUMNS * 4,
+        i + ir,
+        min(ROWS, rows - ir),
+        j + jr,
+        min(COLUMNS, columns - jr),
+        first,
+        last,
+      );
+    }
+  }
+}
+
+/**
+ * Adds a tile (`stride` bytes from row to row) to `out` at row i and column j, or starts with it;
+ * after the last part of k the epilogue follows.
+ */
+export function storeTile(
+  args: usize,
+  tile: usize,
+  stride: usize,
+  i: usize,
+  rows: usize,
+  j: usize,
+  columns: usize,
+  first: bool,
+  last: bool,
+): void {
+  const out = load<usize>(args), bias = load<usize>(args, 12), geluInto = load<usize>(args, 16);
+  const geluFrom = load<usize>(args, 20), residual = load<usize>(args, 24);
+  const n = load<usize>(args, 32);
+  const added = !first || (load<i32>(args, 40) & MatmulFlag.accumulate) != 0;
+  const plain = !last || (bias | geluInto | geluFrom | residual) == 0;
+  for (let r: usize = 0; r < rows; r++) {
+    const row = ((i + r) * n + j) * 4, from = tile + r * stride;
+    let c: usize = 0;
+    for (; c + 4 <= columns; c += 4) {
+      const at = row + c * 4;
+      let x = v128.load(from + c * 4);
+      if (added) x = f32x4.add(x, v128.load(out + at));
+      if (!plain) {
+        if (bias) x = f32x4.add(x, v128.load(bias + (j + c) * 4));
+        if (geluInto) {
+          v128.store(geluInto + at, x);
+          x = gelu(x);
+        }
+        if (geluFrom) x = f32x4.mul(x, geluDerivative(v128.load(geluFrom + at)));
+        if (residual) x = f32x4.add(x, v128.load(residual + at));
+      }
+      v128.store(out + at, x);
+    }
+    for (; c < columns; c++) {
+      const at = row + c * 4;
+      let x = load<f32>(from + c * 4);
+      if (added) x += load<f32>(out + at);
+      if (!plain) {
+        if (bias) x += load<f32>(bias + (j + c) * 4);
+        if (geluInto) {
+          store<f32>(geluInto + at, x);
+          x = f32x4.extract_lane(gelu(f32x4.splat(x)), 0);
+        }
+        if (geluFrom) {
+          x *= f32x4.extract_lane(geluDerivative(f32x4.splat(load<f32>(geluFrom + at))), 0);
+        }
+        if (residual) x += load<f32>(residual + at);
+      }
+      store<f32>(out + at, x);
+    }
+  }
+}
