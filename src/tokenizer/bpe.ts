@@ -24,36 +24,35 @@ const CACHE_BITS = 16;
 
 /** A hash table from 32-bit keys to positive integers, open addressing, no deletion. */
 class IntMap {
-  #keys: Uint32Array;
-  #values: Uint32Array;
+  /** Key and value of each slot, side by side; value 0 marks an empty slot. */
+  #slots: Uint32Array;
   #shift: number;
   #mask: number;
 
   /** @param entries How many entries will be put in at most. */
   constructor(entries: number) {
     const bits = Math.max(4, Math.ceil(Math.log2(entries + 1)) + 1);
-    this.#keys = new Uint32Array(1 << bits);
-    this.#values = new Uint32Array(1 << bits);
+    this.#slots = new Uint32Array(2 << bits);
     this.#shift = 32 - bits;
-    this.#mask = (1 << bits) - 1;
+    this.#mask = (2 << bits) - 1;
   }
 
   /** The value of `key`, 0 if it has none. */
   get(key: number): number {
-    const keys = this.#keys, values = this.#values;
-    let slot = Math.imul(key, 0x9e3779b1) >>> this.#shift;
-    while (values[slot] !== 0) {
-      if (keys[slot] === key) return values[slot];
-      slot = (slot + 1) & this.#mask;
-    }
-    return 0;
+    const slots = this.#slots, mask = this.#mask;
+    let slot = Math.imul(key, 0x9e3779b1) >>> this.#shift << 1;
+    let value: number;
+    while ((value = slots[slot + 1]) !== 0 && slots[slot] !== key) slot = (slot + 2) & mask;
+    return value;
   }
 
-  set(key: number, value: number): void {
-    let slot = Math.imul(key, 0x9e3779b1) >>> this.#shift;
-    while (this.#values[slot] !== 0 && this.#keys[slot] !== key) slot = (slot + 1) & this.#mask;
-    this.#keys[slot] = key;
-    this.#values[slot] = value;
+  /** Enters a key that is not in the table. */
+  add(key: number, value: number): void {
+    const slots = this.#slots, mask = this.#mask;
+    let slot = Math.imul(key, 0x9e3779b1) >>> this.#shift << 1;
+    while (slots[slot + 1] !== 0) slot = (slot + 2) & mask;
+    slots[slot] = key;
+    slots[slot + 1] = value;
   }
 }
 
@@ -72,7 +71,7 @@ export class Bpe {
   #bytes: Uint8Array<ArrayBuffer>;
   /** (left << 16 | right) → merged symbol. */
   #pairs: IntMap;
-  /** (node << 8 | byte) → child node. Node 0 is the root. */
+  /** (node << 8 | byte) → child node. Node 0 is the root, node 1 + b is byte b. */
   #edges: IntMap;
   /** Symbol that ends at each node of the trie, or NONE. */
   #symbolAt: Int32Array;
@@ -100,6 +99,7 @@ export class Bpe {
     this.length = new Uint32Array(size).fill(1, 0, BYTES);
     this.#offset = new Uint32Array(size + 1);
     this.#pairs = new IntMap(count);
+    let nodes = BYTES;
     for (let k = 0; k < count; k++) {
       const left = merges[2 * k], right = merges[2 * k + 1], symbol = BYTES + k;
       if (!(left < symbol && right < symbol)) {
@@ -107,22 +107,22 @@ export class Bpe {
       }
       const key = (left << 16 | right) >>> 0;
       if (this.#pairs.get(key) !== 0) throw new RangeError(`Merge ${k} repeats an earlier pair.`);
-      this.#pairs.set(key, symbol);
+      this.#pairs.add(key, symbol);
       this.#left[symbol] = left;
       this.#right[symbol] = right;
       this.length[symbol] = this.length[left] + this.length[right];
+      nodes += this.length[right];
     }
     for (let s = 0; s < size; s++) this.#offset[s + 1] = this.#offset[s] + this.length[s];
     const bytes = this.#bytes = new Uint8Array(this.#offset[size]);
-    for (let s = 0; s < size; s++) {
-      if (s < BYTES) bytes[this.#offset[s]] = s;
-      else {
-        bytes.set(this.bytesOf(this.#left[s]), this.#offset[s]);
-        bytes.set(this.bytesOf(this.#right[s]), this.#offset[s] + this.length[this.#left[s]]);
-      }
+    for (let s = 0; s < BYTES; s++) bytes[s] = s;
+    for (let s = BYTES; s < size; s++) {
+      const at = this.#offset[s], left = this.#left[s], right = this.#right[s];
+      bytes.copyWithin(at, this.#offset[left], this.#offset[left + 1]);
+      bytes.copyWithin(at + this.length[left], this.#offset[right], this.#offset[right + 1]);
     }
-    this.#edges = new IntMap(bytes.length);
-    this.#symbolAt = new Int32Array(bytes.length + 1).fill(NONE);
+    this.#edges = new IntMap(nodes);
+    this.#symbolAt = new Int32Array(nodes + 1).fill(NONE);
     this.#shorter = new Int32Array(size).fill(NONE);
     this.#buildTrie();
   }
@@ -139,33 +139,38 @@ export class Bpe {
 
   /** Puts every symbol that encoding can produce into the trie, then links prefixes. */
   #buildTrie(): void {
-    const { size } = this;
-    const bytes = this.#bytes, offset = this.#offset;
-    const reachable = new Uint8Array(size).fill(1, 0, BYTES);
+    const bytes = this.#bytes, offset = this.#offset, edges = this.#edges;
+    const symbolAt = this.#symbolAt, shorter = this.#shorter;
+    /** Node of each symbol; 0, the root, for those that encoding never produces. */
+    const nodeOf = new Uint32Array(this.size);
     let nodes = 1;
-    for (let s = 0; s < size; s++) {
+    for (let s = 0; s < this.size; s++) {
+      let node = 0, i = offset[s];
       if (s >= BYTES) {
         const left = this.#left[s], right = this.#right[s];
-        if (reachable[left] === 0 || reachable[right] === 0) continue;
+        if (nodeOf[left] === 0 || nodeOf[right] === 0) continue;
         // The merge itself joins the pair; an earlier merge across the seam would prevent it.
         if (this.#crossing(left, right) !== s) continue;
-        reachable[s] = 1;
+        node = nodeOf[left];
+        i += this.length[left];
       }
-      let node = 0;
-      for (let i = offset[s]; i < offset[s + 1]; i++) {
+      for (; i < offset[s + 1]; i++) {
         const key = node << 8 | bytes[i];
-        let child = this.#edges.get(key);
-        if (child === 0) this.#edges.set(key, child = nodes++);
-        node = child;
+        node = edges.get(key);
+        if (node === 0) edges.add(key, node = nodes++);
       }
-      this.#symbolAt[node] = s;
+      symbolAt[node] = s;
+      nodeOf[s] = node;
     }
-    for (let s = BYTES; s < size; s++) {
-      let node = 0;
-      for (let i = offset[s]; i < offset[s + 1] - 1; i++) {
-        node = this.#edges.get(node << 8 | bytes[i]);
-        if (this.#symbolAt[node] !== NONE) this.#shorter[s] = this.#symbolAt[node];
+    for (let s = BYTES; s < this.size; s++) {
+      if (nodeOf[s] === 0) continue;
+      const left = this.#left[s];
+      let node = nodeOf[left], longest = left;
+      for (let i = offset[s] + this.length[left]; i < offset[s + 1] - 1; i++) {
+        node = edges.get(node << 8 | bytes[i]);
+        if (symbolAt[node] !== NONE) longest = symbolAt[node];
       }
+      shorter[s] = longest;
     }
   }
 
@@ -210,7 +215,7 @@ export class Bpe {
   #longest(bytes: Uint8Array, pos: number, end: number): number {
     const edges = this.#edges, symbolAt = this.#symbolAt;
     let symbol = bytes[pos];
-    let node = edges.get(symbol);
+    let node = symbol + 1;
     for (let i = pos + 1; i < end; i++) {
       node = edges.get(node << 8 | bytes[i]);
       if (node === 0) break;

@@ -109,14 +109,17 @@ export class Tokenizer {
   }
 
   /** The ids of a text. Equal to those of Hugging Face's `tokenizers` with the same file. */
-  encode(text: string, { allowSpecial = false }: EncodeOptions = {}): Uint32Array {
-    const parts = allowSpecial ? text.split(END_OF_TEXT) : [text];
-    // A UTF-16 unit takes at most three bytes, and each token at least one.
-    const ids = new Uint32Array(3 * text.length + parts.length);
+  encode(text: string, { allowSpecial = false }: EncodeOptions = {}): Uint32Array<ArrayBuffer> {
+    const parts = (allowSpecial ? text.split(END_OF_TEXT) : [text]).map((part) =>
+      utf8.encode(part)
+    );
+    // A token is one byte or more.
+    const room = parts.reduce((sum, bytes) => sum + bytes.length, parts.length - 1);
+    const ids = new Uint32Array(room);
     let n = 0;
-    parts.forEach((part, i) => {
+    parts.forEach((bytes, i) => {
       if (i > 0) ids[n++] = this.endOfText;
-      n = this.#encodePart(utf8.encode(part), ids, n);
+      n = this.#encodePart(bytes, ids, n);
     });
     return ids.slice(0, n);
   }

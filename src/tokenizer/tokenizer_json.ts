@@ -10,6 +10,8 @@ import { LINE_PATTERN } from "./pretokenize.ts";
 /** The only special token. */
 export const END_OF_TEXT = "<|endoftext|>";
 
+const NONE = -1;
+
 const isPrintable = (byte: number): boolean =>
   (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
 
@@ -124,26 +126,29 @@ export function parseTokenizerJSON(text: string): TokenizerData {
     );
   }
   const ids = new Uint32Array(tokens - 1);
-  const symbols = new Map<string, number>();
+  /** Symbol of each id, or NONE before the merge that makes it. */
+  const symbols = new Int32Array(tokens).fill(NONE);
+  let size = 0;
   const define = (string: string): void => {
     const id = vocab.get(string);
     if (id === undefined) throw unsupported(`its vocabulary has no "${string}"`);
-    if (symbols.has(string)) throw unsupported(`two merges make "${string}"`);
-    ids[symbols.size] = id;
-    symbols.set(string, symbols.size);
+    if (symbols[id] !== NONE) throw unsupported(`two merges make "${string}"`);
+    symbols[id] = size;
+    ids[size++] = id;
+  };
+  const find = (part: Json, k: number): number => {
+    const id = typeof part === "string" ? vocab.get(part) : undefined;
+    if (id === undefined || symbols[id] === NONE) {
+      throw unsupported(`merge ${k} uses ${JSON.stringify(part)}, which nothing before it makes`);
+    }
+    return symbols[id];
   };
   BYTE_TO_CHAR.forEach(define);
   const merges: number[] = [];
   model.merges.forEach((merge, k) => {
     const parts = typeof merge === "string" ? merge.split(" ") : merge;
     if (!Array.isArray(parts) || parts.length !== 2) throw unreadable(`merge ${k} is not a pair`);
-    for (const part of parts) {
-      const symbol = typeof part === "string" ? symbols.get(part) : undefined;
-      if (symbol === undefined) {
-        throw unsupported(`merge ${k} uses ${JSON.stringify(part)}, which nothing before it makes`);
-      }
-      merges.push(symbol);
-    }
+    merges.push(find(parts[0], k), find(parts[1], k));
     define(`${parts[0]}${parts[1]}`);
   });
   return { merges, ids, endOfText };
