@@ -4,11 +4,12 @@
  * @module
  */
 
-import type { Backend } from "../backend/backend.ts";
+import type { Backend, BackendName } from "../backend/backend.ts";
 import { chooseBackend } from "../backend/select.ts";
 import { Decoder, PREFILL_ROWS } from "../gpt/decode.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { type ParameterTensors, parameterTensors } from "../model/parameters.ts";
+import { SHIPPED_WEIGHTS } from "../model/shipped.ts";
 import { type GenerationConfig, loadWeights } from "../model/weights.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type CheckedOptions, checkOptions, type GenerateOptions } from "./options.ts";
@@ -17,9 +18,6 @@ import type { Scorer } from "./scorer.ts";
 import { Sampler } from "./sampler.ts";
 import { StopMatcher } from "./stop.ts";
 import { Streams, turn } from "./streams.ts";
-
-/** The weights that come with this module. */
-export const SHIPPED_WEIGHTS: URL = new URL("../../weights/", import.meta.url);
 
 /** Options of {@linkcode Bashling.load}. */
 export interface LoadOptions {
@@ -94,7 +92,7 @@ export class Bashling implements Disposable, AsyncDisposable {
   /** Its tokenizer. */
   readonly tokenizer: Tokenizer;
   /** What computes, and why it was chosen. */
-  readonly backend: { name: Backend["name"]; description: string; reason: string };
+  readonly backend: { name: BackendName; description: string; reason: string };
   readonly #backend: Backend;
   readonly #params: ParameterTensors;
   readonly #defaults: GenerationConfig;
@@ -320,9 +318,7 @@ export class Bashling implements Disposable, AsyncDisposable {
     );
     const scorer = await this.#scorer;
     const before = this.#scoring;
-    const score = before.catch(() => {}).then(() =>
-      scorer.score([text].flat(), this.tokenizer)
-    );
+    const score = before.catch(() => {}).then(() => scorer.score([text].flat(), this.tokenizer));
     this.#scoring = score;
     return await score;
   }
@@ -337,10 +333,12 @@ export class Bashling implements Disposable, AsyncDisposable {
     this.#backend[Symbol.dispose]();
   }
 
+  /** The same as {@linkcode Bashling.dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
 
+  /** The same as {@linkcode Bashling.dispose}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     this.dispose();
     return Promise.resolve();

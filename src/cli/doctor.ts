@@ -1,0 +1,171 @@
+/**
+ * `bashling doctor`.
+ *
+ * @module
+ */
+
+import { type BackendChoice, chooseBackend, GPU_STREAMS } from "../backend/select.ts";
+import type { Backend } from "../backend/backend.ts";
+import { Decoder } from "../gpt/decode.ts";
+import { PRESETS } from "../model/config.ts";
+import { initialParameters, parameterTensors } from "../model/parameters.ts";
+import { SHIPPED_WEIGHTS } from "../model/shipped.ts";
+import { loadWeights } from "../model/weights.ts";
+import { COMMON_FLAGS, Flags } from "./flags.ts";
+import { bytesText, grouped, table, writeNote, writeOut } from "./output.ts";
+
+/** Text of `bashling doctor --help`. */
+export const DOCTOR_HELP =
+  `Show what this machine can run, which backend is chosen and why, and how fast it is.
+
+Usage: bashling doctor [options]
+
+  --weights DIR              folder or URL of the weights to look at (the shipped ones)
+  --threads N                of the wasm backend (all cores)
+  --json                     one line of JSON
+${COMMON_FLAGS}`;
+
+/** Tokens that a measurement decodes. */
+const MEASURED = 32;
+
+/** What one backend can do here. */
+interface BackendReport {
+  /** The hardware in words, if it runs. */
+  description?: string;
+  /** Why it does not run. */
+  error?: string;
+  /** Decoding speed of the `small` shape, one stream. */
+  tokensPerSecond?: number;
+  /** The same for as many streams as make `auto` look for a GPU, all together. */
+  tokensPerSecondManyStreams?: number;
+}
+
+/** Runs `bashling doctor`. */
+export async function doctor(args: string[]): Promise<number> {
+  const flags = new Flags("doctor", DOCTOR_HELP, args);
+  const threads = flags.whole("threads");
+  const adapter = await adapterInfo();
+  const backends: Record<string, BackendReport> = {};
+  for (const name of ["wasm", "webgpu"] as const) {
+    writeNote(`measuring ${name} …\n`);
+    backends[name] = await measure(name, name === "wasm" ? threads : undefined);
+  }
+  const choices: Record<string, string> = {};
+  for (const purpose of ["generate", "train"] as const) {
+    choices[purpose] = await choice(purpose, threads);
+  }
+  const report = {
+    deno: Deno.version.deno,
+    system: `${Deno.build.os} ${Deno.build.arch}`,
+    cores: navigator.hardwareConcurrency,
+    memory: memory(),
+    resident: Deno.memoryUsage().rss,
+    adapter,
+    backends,
+    auto: choices,
+    weights: await weightsReport(flags.text("weights") ?? SHIPPED_WEIGHTS),
+  };
+  if (flags.has("json")) {
+    writeOut(JSON.stringify(report) + "\n");
+    return 0;
+  }
+  const speed = ({ error, description, ...speeds }: BackendReport): string =>
+    error
+      ? `cannot run: ${error}`
+      : `${description}; small: ${rate(speeds.tokensPerSecond)}, ${GPU_STREAMS} streams together ${
+        rate(speeds.tokensPerSecondManyStreams)
+      }`;
+  writeOut(table([
+    ["Deno", `${report.deno}, ${report.system}`],
+    ["cores", grouped(report.cores)],
+    ["memory", report.memory ?? "unknown without --allow-sys=systemMemoryInfo"],
+    ["this process", bytesText(report.resident)],
+    ["GPU adapter", adapter],
+    ["wasm", speed(backends.wasm)],
+    ["webgpu", speed(backends.webgpu)],
+    ["auto, generate", choices.generate],
+    ["auto, train", choices.train],
+    ["weights", report.weights],
+  ]));
+  return 0;
+}
+
+const rate = (tokensPerSecond = 0): string => `${grouped(Math.round(tokensPerSecond))} tokens/s`;
+
+/** The GPU that WebGPU offers, in words. */
+async function adapterInfo(): Promise<string> {
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (!adapter) return "none";
+  const { vendor, architecture, description, device, isFallbackAdapter } = adapter.info;
+  const name = description || [vendor, architecture, device].filter(Boolean).join(" ") || "unnamed";
+  return `${name}${isFallbackAdapter ? " (in software)" : ""}, ` +
+    `${[...adapter.features].length} features`;
+}
+
+/** Decodes with random weights of the `small` shape. */
+async function measure(name: BackendChoice, threads?: number): Promise<BackendReport> {
+  try {
+    const { backend } = await chooseBackend({ backend: name, purpose: "generate", threads });
+    try {
+      return {
+        description: backend.description,
+        tokensPerSecond: await decodeSpeed(backend, 1),
+        tokensPerSecondManyStreams: await decodeSpeed(backend, GPU_STREAMS),
+      };
+    } finally {
+      backend[Symbol.dispose]();
+    }
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+async function decodeSpeed(backend: Backend, streams: number): Promise<number> {
+  const config = PRESETS.small;
+  const params = parameterTensors(backend, config);
+  backend.write(params.pool, initialParameters(config, 1));
+  using decoder = new Decoder(backend, config, params, streams);
+  const step = (position: number) =>
+    decoder.step(new Uint32Array(streams), new Uint32Array(streams).fill(position));
+  await step(0);
+  const started = performance.now();
+  let count = 0;
+  // A slow backend is measured for a few seconds only.
+  while (count < MEASURED && performance.now() - started < 3000) await step(++count);
+  const seconds = (performance.now() - started) / 1000;
+  backend.free(params.pool);
+  return count * streams / seconds;
+}
+
+async function choice(purpose: "generate" | "train", threads?: number): Promise<string> {
+  try {
+    const { backend, reason } = await chooseBackend({ backend: "auto", purpose, threads });
+    backend[Symbol.dispose]();
+    return `${backend.name}: ${reason}`;
+  } catch (error) {
+    return `none: ${error instanceof Error ? error.message : error}`;
+  }
+}
+
+function memory(): string | undefined {
+  try {
+    const { total, available } = Deno.systemMemoryInfo();
+    return `${bytesText(available)} of ${bytesText(total)} free`;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return undefined;
+    throw error;
+  }
+}
+
+async function weightsReport(source: string | URL): Promise<string> {
+  try {
+    const started = performance.now();
+    const { config, parameters } = await loadWeights(source);
+    const { layers, width, vocabSize } = config;
+    return `${layers} layers × ${width}, ${grouped(vocabSize)} tokens, ` +
+      `${bytesText(parameters.byteLength)} in memory, read in ` +
+      `${Math.round(performance.now() - started)} ms`;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

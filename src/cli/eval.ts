@@ -1,0 +1,153 @@
+/**
+ * `bashling eval`, also behind `deno task evaluate`.
+ *
+ * @module
+ */
+
+import type { BackendChoice } from "../backend/select.ts";
+import {
+  type EvaluationOptions,
+  type FileScore,
+  type PromptsScore,
+  scorePrompts,
+  scoreScripts,
+  scoreStories,
+  SCORING_RULE,
+} from "../evaluate.ts";
+import { Bashling } from "../generator/generator.ts";
+import { checkOptions, type GenerateOptions } from "../generator/options.ts";
+import { COMMON_FLAGS, Flags, usage } from "./flags.ts";
+import { grouped, table, writeNote, writeOut } from "./output.ts";
+import { UsageError } from "./usage.ts";
+
+/** Text of `bashling eval --help`. */
+export const EVAL_HELP = `Measure a model on files that it has never seen.
+
+Usage: bashling eval [options] --stories FILE | --scripts PATH | --prompts FILE ...
+
+What to measure
+  --stories FILE             bits per byte of stories: .txt[.gz], <|endoftext|> between them
+  --scripts PATH             bits per byte of bash in the prompt form: a folder of *.sh, or a
+                             .jsonl[.gz] file of scripts or of English-command pairs
+  --prompts FILE             generate a script for each line; how many end, and pass bash -n
+  --limit N                  only the first N documents and prompts (all)
+How
+  --max-tokens N             of each generated script (200)
+  --temperature X            of generated scripts (0.8)
+  --seed N                   of the first generated script; each next has one more (0)
+  --weights DIR              folder or URL of the weights (the shipped ones)
+  --backend NAME             auto, wasm, webgpu, reference (auto)
+  --threads N                of the wasm backend (all cores)
+  --json                     one line of JSON
+${COMMON_FLAGS}
+
+${SCORING_RULE.replace(/(.{60,95}) /g, "$1\n")}`;
+
+/** Runs `bashling eval`. */
+export async function evaluateFiles(args: string[]): Promise<number> {
+  const flags = new Flags("eval", EVAL_HELP, args);
+  if (flags.positional.length > 0) {
+    throw new UsageError(
+      `eval knows no ${flags.positional[0]}: name files with --stories, --scripts or --prompts.`,
+    );
+  }
+  const [stories, scripts, prompts] = ["stories", "scripts", "prompts"].map((name) =>
+    flags.text(name)
+  );
+  if (!stories && !scripts && !prompts) {
+    throw new UsageError("Nothing to measure was given: give --stories, --scripts or --prompts.");
+  }
+  const limit = flags.whole("limit");
+  if (limit === 0) throw new UsageError("--limit is 0, expected a whole number from 1 up.");
+  const generate: GenerateOptions = {
+    maxTokens: flags.whole("max-tokens"),
+    temperature: flags.number("temperature"),
+    seed: flags.whole("seed") ?? 0,
+  };
+  usage(() => checkOptions(generate));
+  if (!prompts) {
+    for (const name of ["max-tokens", "temperature", "seed"]) {
+      if (flags.text(name) !== undefined) {
+        throw new UsageError(`--${name} is for generated scripts: give --prompts with it.`);
+      }
+    }
+  }
+  const abort = new AbortController();
+  const interrupt = () => abort.abort();
+  Deno.addSignalListener("SIGINT", interrupt);
+  try {
+    using model = await Bashling.load({
+      weights: flags.text("weights"),
+      backend: flags.text("backend") as BackendChoice | undefined,
+      threads: flags.whole("threads"),
+    });
+    const options = (what: string): EvaluationOptions => ({
+      limit,
+      signal: abort.signal,
+      onProgress: progress(what),
+    });
+    const result: { stories?: FileScore; scripts?: FileScore; prompts?: PromptsScore } = {};
+    if (stories) result.stories = await scoreStories(model, stories, options("stories"));
+    if (scripts) result.scripts = await scoreScripts(model, scripts, options("scripts"));
+    if (prompts) {
+      result.prompts = await scorePrompts(model, prompts, { ...options("prompts"), generate });
+    }
+    if (flags.has("json")) {
+      const { backend, config } = model;
+      writeOut(
+        JSON.stringify({ ...result, rule: SCORING_RULE, config, backend: backend.name }) + "\n",
+      );
+    } else show(result);
+    return 0;
+  } catch (error) {
+    if (abort.signal.aborted && error === abort.signal.reason) return 130;
+    throw error;
+  } finally {
+    Deno.removeSignalListener("SIGINT", interrupt);
+  }
+}
+
+/** Shows progress on stderr, one line that is rewritten on a terminal. */
+function progress(what: string): EvaluationOptions["onProgress"] {
+  if (!Deno.stderr.isTerminal()) return undefined;
+  return ({ done, total }) =>
+    writeNote(`\r\x1b[2K${done < total ? `${what} ${grouped(done)} of ${grouped(total)}` : ""}`);
+}
+
+function show(
+  result: { stories?: FileScore; scripts?: FileScore; prompts?: PromptsScore },
+): void {
+  const { stories, scripts, prompts } = result;
+  const scored = Object.entries({ stories, scripts }).filter(([, score]) => score !== undefined);
+  if (scored.length > 0) {
+    writeOut(table([
+      ["", "bits per byte", "nats per token", "documents", "tokens", "bytes"],
+      ...scored.map(([name, score]) => [
+        name,
+        score!.bitsPerByte.toFixed(4),
+        score!.natsPerToken.toFixed(4),
+        grouped(score!.documents),
+        grouped(score!.tokens),
+        grouped(score!.bytes),
+      ]),
+    ]));
+    writeOut(`\n${SCORING_RULE}\n`);
+  }
+  if (prompts) {
+    const { scripts, finished, valid, meanTokens } = prompts;
+    const percent = (count: number) =>
+      `${grouped(count)} of ${grouped(scripts)} (${(100 * count / scripts).toFixed(1)} %)`;
+    writeOut(
+      (scored.length > 0 ? "\n" : "") + table([
+        ["scripts that the model ended", percent(finished)],
+        [
+          "scripts that pass bash -n",
+          valid === undefined
+            ? "unknown: there is no bash, or no --allow-run=bash"
+            : percent(valid),
+        ],
+        ["tokens per script", meanTokens.toFixed(1)],
+      ]),
+    );
+  }
+}

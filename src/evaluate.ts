@@ -1,0 +1,185 @@
+/**
+ * Measures a model on files that it has never seen.
+ *
+ * @module
+ */
+
+import { readBash } from "./corpus/bash.ts";
+import { readLines } from "./corpus/files.ts";
+import { readStories } from "./corpus/stories.ts";
+import type { Bashling, Score } from "./generator/generator.ts";
+import type { GenerateOptions } from "./generator/options.ts";
+
+/** The rule by which texts are scored. */
+export const SCORING_RULE =
+  "Each document apart; its first token is given, each later one scored once; documents longer than " +
+  "the context are read by windows that advance by half of it, and each window scores only tokens " +
+  "that none before it has scored. Bytes are those of the scored tokens.";
+
+/** Documents that are scored between two reports. */
+const GROUP = 32;
+
+/** How far a measurement has come. */
+export interface EvaluationProgress {
+  /** Documents or prompts done. */
+  done: number;
+  /** All of them. */
+  total: number;
+}
+
+/** Options of the measurements. */
+export interface EvaluationOptions {
+  /** Only the first so many documents or prompts. */
+  limit?: number;
+  /** Ends the measurement; it then throws the signal's reason. */
+  signal?: AbortSignal;
+  /** Called now and then. */
+  onProgress?: (progress: EvaluationProgress) => void;
+}
+
+/** How well a model foresees the documents of a file. */
+export interface FileScore extends Score {
+  /** Documents scored. */
+  documents: number;
+  /** nats / tokens. */
+  natsPerToken: number;
+}
+
+/** Scores stories: a `.txt` or `.txt.gz` file with `<|endoftext|>` between them. */
+export function scoreStories(
+  model: Bashling,
+  path: string,
+  options: EvaluationOptions = {},
+): Promise<FileScore> {
+  return scoreDocuments(model, readStories(path), options);
+}
+
+/**
+ * Scores bash in the prompt form: a folder of `*.sh`, one such file, or a `.jsonl[.gz]` file of
+ * scripts or of English–command pairs.
+ */
+export function scoreScripts(
+  model: Bashling,
+  path: string,
+  options: EvaluationOptions = {},
+): Promise<FileScore> {
+  return scoreDocuments(model, readBash(path), options);
+}
+
+async function scoreDocuments(
+  model: Bashling,
+  source: AsyncIterable<string>,
+  { limit = Infinity, signal, onProgress }: EvaluationOptions,
+): Promise<FileScore> {
+  const documents = await take(source, limit);
+  const sum = { nats: 0, tokens: 0, bytes: 0 };
+  for (let done = 0; done < documents.length; done += GROUP) {
+    signal?.throwIfAborted();
+    const group = documents.slice(done, done + GROUP);
+    // A group of documents of one token each has nothing to score.
+    if (group.some((text) => model.tokenizer.encode(text).length > 1)) {
+      const { nats, tokens, bytes } = await model.score(group);
+      sum.nats += nats;
+      sum.tokens += tokens;
+      sum.bytes += bytes;
+    }
+    onProgress?.({ done: done + group.length, total: documents.length });
+  }
+  if (sum.tokens === 0) {
+    throw new RangeError("No document has two tokens, so there is nothing to score: give others.");
+  }
+  return {
+    documents: documents.length,
+    ...sum,
+    natsPerToken: sum.nats / sum.tokens,
+    bitsPerByte: sum.nats / Math.LN2 / sum.bytes,
+  };
+}
+
+async function take<T>(source: AsyncIterable<T>, limit: number): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of source) {
+    if (items.push(item) >= limit) break;
+  }
+  return items;
+}
+
+/** Scripts generated from prompts. */
+export interface PromptsScore {
+  /** Scripts generated. */
+  scripts: number;
+  /** Scripts that the model ended itself, within the limit of tokens. */
+  finished: number;
+  /** Scripts that pass `bash -n`; absent where there is no bash to ask. */
+  valid?: number;
+  /** Share of them. */
+  validShare?: number;
+  /** Mean number of tokens generated. */
+  meanTokens: number;
+}
+
+/**
+ * Generates a script for every line of a file and asks `bash -n` about it, which parses and never
+ * runs anything. The seed of prompt i is `seed` + i.
+ */
+export async function scorePrompts(
+  model: Bashling,
+  path: string,
+  options: EvaluationOptions & { generate?: GenerateOptions } = {},
+): Promise<PromptsScore> {
+  const { limit = Infinity, signal, onProgress, generate = {} } = options;
+  const { seed = 0 } = generate;
+  const lines = await take(readPrompts(path), limit);
+  if (lines.length === 0) {
+    throw new RangeError(`${path} holds no prompt: give a file with an English sentence a line.`);
+  }
+  const check = await bashChecker();
+  let finished = 0, valid = 0, tokens = 0;
+  for (const [i, prompt] of lines.entries()) {
+    let script = "";
+    const generation = model.generate(prompt, { ...generate, seed: seed + i, signal });
+    let next = await generation.next();
+    for (; !next.done; next = await generation.next()) script += next.value.text;
+    signal?.throwIfAborted();
+    if (next.value.reason === "stop") finished++;
+    tokens += next.value.completionTokens;
+    if (await check?.(script)) valid++;
+    onProgress?.({ done: i + 1, total: lines.length });
+  }
+  return {
+    scripts: lines.length,
+    finished,
+    ...(check ? { valid, validShare: valid / lines.length } : {}),
+    meanTokens: tokens / lines.length,
+  };
+}
+
+async function* readPrompts(path: string): AsyncGenerator<string, void, unknown> {
+  for await (const { line } of readLines(path)) if (line.trim()) yield line.trim();
+}
+
+/** Whether a script parses, by `bash -n`; `undefined` where there is no bash or no leave to ask it. */
+async function bashChecker(): Promise<((script: string) => Promise<boolean>) | undefined> {
+  const check = async (script: string): Promise<boolean> => {
+    const bash = new Deno.Command("bash", {
+      args: ["-n"],
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const writer = bash.stdin.getWriter();
+    // Bash may leave before it has read everything, at the first error.
+    await writer.write(new TextEncoder().encode(script)).catch(() => {});
+    await writer.close().catch(() => {});
+    return (await bash.status).success;
+  };
+  try {
+    await check(":\n");
+    return check;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) {
+      return undefined;
+    }
+    throw error;
+  }
+}
