@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Backend, INACTIVE } from "../src/backend/backend.ts";
 import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
+import { WasmBackend } from "../src/backend/wasm/wasm_backend.ts";
 import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
 import { Decoder } from "../src/gpt/decode.ts";
 import type { ModelConfig } from "../src/model/config.ts";
@@ -67,6 +68,13 @@ Deno.test("reference logits, loss and gradients agree with tfjs's automatic diff
   using backend = new ReferenceBackend();
   await checkAgainstAutodiff(backend);
 });
+
+for (const threads of [1, 2]) {
+  Deno.test(`wasm logits, loss and gradients agree with tfjs's automatic differentiation, threads ${threads}`, async () => {
+    using backend = await WasmBackend.create({ threads });
+    await checkAgainstAutodiff(backend);
+  });
+}
 
 Deno.test({
   name: "webgpu logits, loss and gradients agree with tfjs's automatic differentiation",
