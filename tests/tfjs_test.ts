@@ -133,9 +133,9 @@ Deno.test("TfjsDecoder gives the logits of the cached reference, also after goin
       using decoder = new TfjsDecoder(model, 2);
       using expected = new Decoder(backend, SMALL, params, 2);
       for (const each of [decoder, expected]) {
-        await each.prefill(0, Uint32Array.of(3, 1, 4, 1, 5));
-        await each.prefill(1, Uint32Array.of(9, 2));
-        await each.prefill(1, Uint32Array.of(6, 5), 2);
+        each.prefill(0, Uint32Array.of(3, 1, 4, 1, 5));
+        each.prefill(1, Uint32Array.of(9, 2));
+        each.prefill(1, Uint32Array.of(6, 5), 2);
       }
       const steps = [[[35, 8], [5, 4]], [[9, 7], [6, 5]], [[9, 3], [3, 6]], [[2, 0], [
         4,
@@ -162,7 +162,7 @@ Deno.test("TfjsEngine and TfjsDecoder keep no tensors beyond a step, and none on
     using engine = await TfjsEngine.create(SMALL, { batchSize: 1, dropout: 0.1, device: "cpu" });
     using model = await TfjsModel.create(SMALL, initialParameters(SMALL, 1), { device: "cpu" });
     using decoder = new TfjsDecoder(model);
-    await decoder.prefill(0, Uint32Array.of(1, 2, 3));
+    decoder.prefill(0, Uint32Array.of(1, 2, 3));
     const held = tf.memory().numTensors;
     for (let step = 0; step < 3; step++) {
       await engine.trainStep([batch, batch], adamwHyper(adamw, 1e-3, step), step);

@@ -30,9 +30,9 @@ export class TfjsDecoder implements Disposable {
   }
 
   /** Puts `tokens` into the cache of `slot` at positions `start`, `start + 1`, …, without logits. */
-  async prefill(slot: number, tokens: Uint32Array, start: number = 0): Promise<void> {
+  prefill(slot: number, tokens: Uint32Array, start: number = 0): void {
     if (tokens.length === 0) return;
-    await this.#model.activate();
+    this.#model.activate();
     this.#advance(slot, tokens, start).dispose();
   }
 
@@ -41,7 +41,7 @@ export class TfjsDecoder implements Disposable {
    * @returns Logits (streams, V), one row per stream; rows of resting streams are 0.
    */
   async step(tokens: Uint32Array, positions: Uint32Array): Promise<Float32Array> {
-    await this.#model.activate();
+    this.#model.activate();
     const V = this.#model.config.vocabSize;
     const rows = Array.from({ length: this.streams }, (_, slot) => {
       if (positions[slot] === INACTIVE) return tf.zeros([1, V]) as tf.Tensor2D;

@@ -57,11 +57,12 @@ export class TfjsEngine implements TrainingEngine {
   }
 
   async trainStep(batches: Batch[], hyper: Float32Array, seed: number): Promise<void> {
-    await this.#model.activate();
     const count = batches.reduce((sum, batch) => sum + batch.count, 0);
     const { batchSize, dropout: rate } = this.#options;
     let total: tf.Tensor[] = [];
     for (const [i, batch] of batches.entries()) {
+      await tf.nextFrame(); // lets signals and timers through
+      this.#model.activate();
       const micro = (seed + Math.imul(i, 0x9e3779b1)) >>> 0;
       const dropout = rate > 0 ? { rate, seed: micro } : undefined;
       const { loss, gradients } = this.#model.differentiate(batch, batchSize, 1 / count, dropout);
@@ -111,14 +112,14 @@ export class TfjsEngine implements TrainingEngine {
   async readStats(): Promise<TrainingStats> {
     const loss = (await this.#lossSum.data())[0] / this.#counted;
     const gradNorm = (await this.#norm.data())[0];
-    await this.#model.activate();
+    this.#model.activate();
     this.#lossSum = replace(this.#lossSum, tf.scalar(0));
     this.#counted = 0;
     return { loss, gradNorm };
   }
 
   async evaluate(batch: Batch): Promise<number> {
-    await this.#model.activate();
+    this.#model.activate();
     const { tensors } = this.#model;
     const loss = tf.tidy(() => this.#model.lossOf(tensors, batch, this.#options.batchSize));
     try {
@@ -137,11 +138,12 @@ export class TfjsEngine implements TrainingEngine {
     };
   }
 
-  async writeState({ parameters, m, v }: TrainingState): Promise<void> {
-    await this.#model.activate();
+  writeState({ parameters, m, v }: TrainingState): Promise<void> {
+    this.#model.activate();
     this.#model.tensors = this.#model.fromPool(parameters);
     tf.dispose([this.#moments.m, this.#moments.v]);
     this.#moments = { m: this.#model.fromPool(m), v: this.#model.fromPool(v) };
+    return Promise.resolve();
   }
 
   [Symbol.dispose](): void {

@@ -145,19 +145,19 @@ export class TfjsModel implements Disposable {
   ): Promise<TfjsModel> {
     const device = await chooseDevice(options.device ?? "auto");
     const model = new TfjsModel(config, device);
-    await model.activate();
+    if (!await tf.setBackend(device)) {
+      throw new Error(`TensorFlow.js cannot start its ${device} backend: use another device.`);
+    }
     model.#tensors = model.fromPool(pool);
     return model;
   }
 
-  /** Makes this model's device the current one; TensorFlow.js has one for the whole process. */
-  async activate(): Promise<void> {
-    if (tf.getBackend() === this.device) return;
-    if (!await tf.setBackend(this.device)) {
-      throw new Error(
-        `TensorFlow.js cannot start its ${this.device} backend. Use the cpu device instead.`,
-      );
-    }
+  /**
+   * Makes this model's device the current one; TensorFlow.js has one for the whole process. Every
+   * method that computes begins so. A device that has been started is switched to at once.
+   */
+  activate(): void {
+    if (tf.getBackend() !== this.device) void tf.setBackend(this.device);
   }
 
   /** The parameters, in the order of `specs`. */
@@ -287,7 +287,7 @@ export class TfjsModel implements Disposable {
 
   /** Logits (N, V) of `B` packed sequences, row by row. */
   async logits(rows: TfjsRows, B: number = 1): Promise<Float32Array> {
-    await this.activate();
+    this.activate();
     const logits = tf.tidy(() => this.logitsOf(this.#tensors, rows, B));
     try {
       return await logits.data() as Float32Array;
@@ -302,7 +302,7 @@ export class TfjsModel implements Disposable {
     B: number,
     dropout?: TfjsDropout,
   ): Promise<{ loss: number; gradients: Float32Array }> {
-    await this.activate();
+    this.activate();
     const { loss, gradients } = this.differentiate(batch, B, 1 / batch.count, dropout);
     try {
       return {
