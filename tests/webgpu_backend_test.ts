@@ -145,6 +145,32 @@ for (
   });
 }
 
+for (const HS of [64, 72, 128]) {
+  test(`attention is right when it takes many tiles, HS ${HS}`, async () => {
+    using reference = new ReferenceBackend();
+    using backend = await open();
+    const [expected, actual] = await Promise.all([reference, backend].map((backend) => {
+      const [B, T, NH] = [2, 150, 2], C = NH * HS, N = B * T;
+      const random = new Random(HS);
+      const qkv = filled(backend, [N, 3 * C], normal(random, N * 3 * C));
+      const dout = filled(backend, [N, C], normal(random, N * C));
+      const positions = backend.tensor([N], "u32");
+      // The first sequence is one document; the second has one that ends inside a tile.
+      backend.write(
+        positions,
+        Uint32Array.from({ length: N }, (_, n) => n < 250 ? n % T : n - 250),
+      );
+      const [out, lse, dqkv] = [[N, C], [N, NH], [N, 3 * C]].map((shape) => backend.tensor(shape));
+      backend.run(backend.record((ops) => {
+        ops.attentionForward({ out, lse, qkv, positions, B, NH });
+        ops.attentionBackward({ dqkv, dout, out, lse, qkv, positions, B, NH });
+      }));
+      return Promise.all([out, lse, dqkv].map((tensor) => backend.read(tensor)));
+    }));
+    expected.forEach((data, i) => assertClose(actual[i], data, 5e-5));
+  });
+}
+
 /** One step of a small model's kinds of work, on the tensors it needs. */
 function recordStep(backend: WebGpuBackend): { program: Program; loss: Tensor } {
   const [B, T, C, NH, V] = [2, 9, 16, 2, 12], N = B * T;

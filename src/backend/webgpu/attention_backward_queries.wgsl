@@ -1,18 +1,7 @@
-// The query part of dqkv (N, 3C): a workgroup takes 64 queries of one head, a thread one query, and
-// keys and values pass by in tiles. Probabilities come back from `lse`. Also stores delta (N, NH) =
-// Σ dout · out, which the key and value parts need.
+// The query part of dqkv (N, 3C): a workgroup owns 64 queries, keys and values pass by, and
+// probabilities come back from `lse`. Also stores delta (N, NH) = Σ dout · out of each row and
+// head, which the key and value parts need. Needs attention_tile.wgsl.
 
-override HS4: u32; // quads of a head
-override KEYS: u32; // keys of a tile
-const QUERIES = 64u;
-
-struct Sizes {
-  T: u32,
-  NH: u32,
-  scale: f32, // 1 / √HS
-}
-
-@group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> dqkv: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> delta: array<f32>;
 @group(0) @binding(3) var<storage, read> dout: array<vec4f>;
@@ -21,84 +10,80 @@ struct Sizes {
 @group(0) @binding(6) var<storage, read> positions: array<u32>;
 @group(0) @binding(7) var<storage, read> out: array<vec4f>;
 
-var<workgroup> keys: array<vec4f, KEYS * HS4>;
-var<workgroup> values: array<vec4f, KEYS * HS4>;
-var<workgroup> firsts: array<u32, QUERIES>;
+var<workgroup> firsts: array<u32, OWN>;
+var<workgroup> lses: array<f32, OWN>;
+var<workgroup> deltas: array<f32, OWN>;
 var<workgroup> lowestFirst: u32;
 
-@compute @workgroup_size(QUERIES)
+@compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) id: vec3u,
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let tile = grid.x - 1u - id.x;
-  let head = id.y;
-  let sequence = id.z * sizes.T;
-  let C4 = sizes.NH * HS4;
-  let t = tile * QUERIES + lane;
-  let isRow = t < sizes.T;
-  let row = sequence + min(t, sizes.T - 1u);
+  let tile = grid.x - 1u - id.x; // the last queries see most keys: they start first
+  let own = tile * OWN;
+  locate(id);
 
-  let first = select(sizes.T, t - min(positions[row], t), isRow);
-  firsts[lane] = first;
+  let t = own + lane;
+  firsts[lane] = sizes.T; // a row outside sees nothing
+  if (t < sizes.T) {
+    let row = (sequence + t) * sizes.NH + head;
+    var sum = vec4f(0.0);
+    for (var i = 0u; i < sizes.HS4; i++) {
+      sum += dout[row * sizes.HS4 + i] * out[row * sizes.HS4 + i];
+    }
+    firsts[lane] = t - min(positions[sequence + t], t);
+    lses[lane] = lse[row];
+    deltas[lane] = (sum.x + sum.y) + (sum.z + sum.w);
+    if (firstQuad == 0u) {
+      delta[row] = deltas[lane];
+    }
+  }
   workgroupBarrier();
   if (lane == 0u) {
-    var lowest = first;
-    for (var i = 1u; i < QUERIES; i++) {
+    var lowest = firsts[0];
+    for (var i = 1u; i < OWN; i++) {
       lowest = min(lowest, firsts[i]);
     }
     lowestFirst = lowest;
   }
   let begin = workgroupUniformLoad(&lowestFirst);
-  let end = min(sizes.T, (tile + 1u) * QUERIES);
+  let end = min(sizes.T, own + OWN);
 
-  var q: array<vec4f, HS4>;
-  var dy: array<vec4f, HS4>;
-  var sum: array<vec4f, HS4>;
-  let at = row * 3u * C4 + head * HS4;
-  let y = row * C4 + head * HS4;
-  var deltas = vec4f(0.0);
-  // @each i HS4
-  q[$i] = qkv[at + $iu] * sizes.scale;
-  dy[$i] = dout[y + $iu];
-  deltas += dy[$i] * out[y + $iu];
-  // @end
-  let ownDelta = (deltas.x + deltas.y) + (deltas.z + deltas.w);
-  let ownLse = lse[row * sizes.NH + head];
-  for (var base = begin; base < end; base += KEYS) {
-    workgroupBarrier(); // the last tile may still be read
-    for (var i = lane; i < KEYS * HS4; i += QUERIES) {
-      let key = min(base + i / HS4, end - 1u);
-      let place = (sequence + key) * 3u * C4 + head * HS4 + i % HS4;
-      keys[i] = qkv[place + C4];
-      values[i] = qkv[place + 2u * C4];
-    }
-    workgroupBarrier();
-    for (var j = 0u; j < KEYS; j++) {
-      let key = base + j;
-      if (isRow && key >= first && key <= t) {
-        let start = j * HS4;
-        var scores = vec4f(0.0);
-        var dprobabilities = vec4f(0.0);
-        // @each i HS4
-        scores += q[$i] * keys[start + $iu];
-        dprobabilities += dy[$i] * values[start + $iu];
-        // @end
-        let probability = exp((scores.x + scores.y) + (scores.z + scores.w) - ownLse);
-        let dprobability = (dprobabilities.x + dprobabilities.y) +
-          (dprobabilities.z + dprobabilities.w);
-        let dscore = probability * (dprobability - ownDelta);
-        // @each i HS4
-        sum[$i] += dscore * keys[start + $iu];
-        // @end
-      }
-    }
-  }
-  if (isRow) {
-    // @each i HS4
-    dqkv[at + $iu] = sum[$i] * sizes.scale;
+  let upper = lane / 8u * 4u; // own rows of this lane, from the tile's first
+  let lower = upper + 32u;
+  var sums: Sums;
+  for (var base = begin; base < end; base += OTHERS) {
+    let s = scores(Q, own, K, base, lane);
+    let dp = scores(DOUT, own, V, base, lane);
+    let keys = base + lane % 8u * 4u + vec4u(0u, 1u, 2u, 3u);
+    var ds: Scores;
+    // @each i 4
+    ds[$i] = dscores(s[$i], dp[$i], keys, own, upper + $iu);
+    ds[4 + $i] = dscores(s[4 + $i], dp[4 + $i], keys, own, lower + $iu);
     // @end
-    delta[row * sizes.NH + head] = ownDelta;
+    setWeights(ds, lane);
+    addWeighted(&sums, K, base, lane);
+  }
+  let column = firstQuad + lane % 8u;
+  // @each g GROUPS
+  // @each i 4
+  store(own + upper + $iu, column + 8u * $gu, sums[8 * $g + $i]);
+  store(own + lower + $iu, column + 8u * $gu, sums[8 * $g + 4 + $i]);
+  // @end
+  // @end
+}
+
+/// Gradient at the scores of four keys, times the scale of what they are multiplied with.
+fn dscores(s: vec4f, dp: vec4f, keys: vec4u, own: u32, row: u32) -> vec4f {
+  let isSeen = (keys >= vec4u(firsts[row])) & (keys <= vec4u(own + row));
+  let p = select(vec4f(0.0), exp(s * sizes.scale - lses[row]), isSeen);
+  return p * (dp - deltas[row]) * sizes.scale;
+}
+
+fn store(row: u32, i: u32, y: vec4f) {
+  if (row < sizes.T && i < sizes.HS4) {
+    dqkv[((sequence + row) * 3u * sizes.NH + head) * sizes.HS4 + i] = y;
   }
 }

@@ -1,104 +1,123 @@
-// Causal attention without a T×T matrix (Dao et al. 2022): a workgroup takes 64 queries of one
-// head, a thread one query, and keys and values pass by in tiles of KEYS. Highest score and sum of
-// exponentials are kept as they run. Row t sees keys t − positions[t] … t, and tiles before the
-// first of these of all 64 queries are never touched.
+// Causal attention without a T×T matrix (Dao et al. 2022): a workgroup owns 64 queries, keys and
+// values pass by, and each row's highest score and sum of exponentials are kept as they run. Row t
+// sees keys t − positions[t] … t; keys before the first of these of all 64 rows are never touched.
+// Needs attention_tile.wgsl.
 
-override HS4: u32; // quads of a head
-override KEYS: u32; // keys of a tile
-const QUERIES = 64u;
 const LOWEST = -1e30; // below every score
 
-struct Sizes {
-  T: u32,
-  NH: u32,
-  scale: f32, // 1 / √HS
-}
-
-@group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> lse: array<f32>;
 @group(0) @binding(3) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(4) var<storage, read> positions: array<u32>;
 
-var<workgroup> keys: array<vec4f, KEYS * HS4>;
-var<workgroup> values: array<vec4f, KEYS * HS4>;
-var<workgroup> firsts: array<u32, QUERIES>;
+var<workgroup> firsts: array<u32, OWN>;
 var<workgroup> lowestFirst: u32;
+var<workgroup> exchange: array<vec4f, LANES>;
+var<workgroup> perRow: array<vec4f, OWN / 4u>;
 
-@compute @workgroup_size(QUERIES)
+@compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) id: vec3u,
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
   let tile = grid.x - 1u - id.x; // the last queries see most keys: they start first
-  let head = id.y;
-  let sequence = id.z * sizes.T;
-  let C4 = sizes.NH * HS4;
-  let t = tile * QUERIES + lane;
-  let isRow = t < sizes.T;
-  let row = sequence + min(t, sizes.T - 1u);
+  let own = tile * OWN;
+  locate(id);
 
-  let first = select(sizes.T, t - min(positions[row], t), isRow);
+  let t = own + lane;
+  let first = select(sizes.T, t - min(positions[sequence + min(t, sizes.T - 1u)], t), t < sizes.T);
   firsts[lane] = first;
   workgroupBarrier();
   if (lane == 0u) {
     var lowest = first;
-    for (var i = 1u; i < QUERIES; i++) {
+    for (var i = 1u; i < OWN; i++) {
       lowest = min(lowest, firsts[i]);
     }
     lowestFirst = lowest;
   }
   let begin = workgroupUniformLoad(&lowestFirst);
-  let end = min(sizes.T, (tile + 1u) * QUERIES);
+  let end = min(sizes.T, own + OWN);
 
-  var q: array<vec4f, HS4>;
-  var sum: array<vec4f, HS4>;
-  let at = row * 3u * C4 + head * HS4;
-  // @each i HS4
-  q[$i] = qkv[at + $iu] * sizes.scale;
-  // @end
-  var highest = LOWEST;
-  var total = 0.0;
-  for (var base = begin; base < end; base += KEYS) {
-    workgroupBarrier(); // the last tile may still be read
-    for (var i = lane; i < KEYS * HS4; i += QUERIES) {
-      let key = min(base + i / HS4, end - 1u);
-      let place = (sequence + key) * 3u * C4 + head * HS4 + i % HS4;
-      keys[i] = qkv[place + C4];
-      values[i] = qkv[place + 2u * C4];
+  // For the softmax a lane takes four rows and a quarter of the others.
+  let rows = lane % 16u;
+  let quarter = lane / 16u * (OTHERS / 4u);
+  let ts = own + 4u * rows + vec4u(0u, 1u, 2u, 3u);
+  let firstOf = vec4u(
+    firsts[4u * rows],
+    firsts[4u * rows + 1u],
+    firsts[4u * rows + 2u],
+    firsts[4u * rows + 3u],
+  );
+  var highest = vec4f(LOWEST);
+  var total = vec4f(0.0); // of this lane's quarters
+  var sums: Sums;
+  for (var base = begin; base < end; base += OTHERS) {
+    setWeights(scores(Q, own, K, base, lane), lane);
+    workgroupBarrier();
+    var top = highest;
+    for (var o = quarter; o < quarter + OTHERS / 4u; o++) {
+      let isSeen = (vec4u(base + o) >= firstOf) & (vec4u(base + o) <= ts);
+      top = max(top, select(vec4f(LOWEST), weights[placeOf(o, rows)] * sizes.scale, isSeen));
+    }
+    exchange[lane] = top;
+    workgroupBarrier();
+    top = max(
+      max(exchange[rows], exchange[rows + 16u]),
+      max(exchange[rows + 32u], exchange[rows + 48u]),
+    );
+    let shrink = exp(highest - top);
+    highest = top;
+    total *= shrink;
+    for (var o = quarter; o < quarter + OTHERS / 4u; o++) {
+      let isSeen = (vec4u(base + o) >= firstOf) & (vec4u(base + o) <= ts);
+      let at = placeOf(o, rows);
+      let p = select(vec4f(0.0), exp(weights[at] * sizes.scale - top), isSeen);
+      weights[at] = p;
+      total += p;
+    }
+    if (lane < 16u) {
+      perRow[rows] = shrink;
     }
     workgroupBarrier();
-    for (var j = 0u; j < KEYS; j++) {
-      let key = base + j;
-      if (isRow && key >= first && key <= t) {
-        let start = j * HS4;
-        var dots = vec4f(0.0);
-        // @each i HS4
-        dots += q[$i] * keys[start + $iu];
-        // @end
-        let score = (dots.x + dots.y) + (dots.z + dots.w);
-        if (score > highest) {
-          let shrink = exp(highest - score);
-          total *= shrink;
-          // @each i HS4
-          sum[$i] *= shrink;
-          // @end
-          highest = score;
-        }
-        let probability = exp(score - highest);
-        total += probability;
-        // @each i HS4
-        sum[$i] += probability * values[start + $iu];
-        // @end
-      }
-    }
-  }
-  if (isRow) {
-    let inverse = 1.0 / total;
-    // @each i HS4
-    out[row * C4 + head * HS4 + $iu] = sum[$i] * inverse;
+    let upper = perRow[lane / 8u];
+    let lower = perRow[lane / 8u + 8u];
+    // @each g GROUPS
+    // @each i 4
+    sums[8 * $g + $i] *= upper[$i];
+    sums[8 * $g + 4 + $i] *= lower[$i];
     // @end
-    lse[row * sizes.NH + head] = highest + log(total);
+    // @end
+    addWeighted(&sums, V, base, lane);
+  }
+
+  exchange[lane] = total;
+  workgroupBarrier();
+  if (lane < 16u) {
+    total = (exchange[rows] + exchange[rows + 16u]) + (exchange[rows + 32u] + exchange[rows + 48u]);
+    perRow[rows] = 1.0 / total;
+    let logSum = highest + log(total);
+    // @each i 4
+    if (ts[$i] < sizes.T && firstQuad == 0u) {
+      lse[(sequence + ts[$i]) * sizes.NH + head] = logSum[$i];
+    }
+    // @end
+  }
+  workgroupBarrier();
+  let row = own + lane / 8u * 4u;
+  let column = firstQuad + lane % 8u;
+  let upper = perRow[lane / 8u];
+  let lower = perRow[lane / 8u + 8u];
+  // @each g GROUPS
+  // @each i 4
+  store(row + $iu, column + 8u * $gu, sums[8 * $g + $i] * upper[$i]);
+  store(row + 32u + $iu, column + 8u * $gu, sums[8 * $g + 4 + $i] * lower[$i]);
+  // @end
+  // @end
+}
+
+fn store(row: u32, i: u32, y: vec4f) {
+  if (row < sizes.T && i < sizes.HS4) {
+    out[((sequence + row) * sizes.NH + head) * sizes.HS4 + i] = y;
   }
 }

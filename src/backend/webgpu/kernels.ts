@@ -11,6 +11,7 @@ import attentionBackwardQueriesCode from "./attention_backward_queries.wgsl" wit
 import attentionCachedCode from "./attention_cached.wgsl" with { type: "text" };
 import attentionCachedStoreCode from "./attention_cached_store.wgsl" with { type: "text" };
 import attentionForwardCode from "./attention_forward.wgsl" with { type: "text" };
+import attentionTileCode from "./attention_tile.wgsl" with { type: "text" };
 import columnSumsCode from "./column_sums.wgsl" with { type: "text" };
 import commonCode from "./common.wgsl" with { type: "text" };
 import crossEntropyCode from "./cross_entropy.wgsl" with { type: "text" };
@@ -31,11 +32,11 @@ type Texts = readonly string[];
 
 export const adamw: Texts = [commonCode, adamwCode];
 export const add: Texts = [commonCode, addCode];
-export const attentionBackwardKeys: Texts = [attentionBackwardKeysCode];
-export const attentionBackwardQueries: Texts = [attentionBackwardQueriesCode];
+export const attentionBackwardKeys: Texts = [attentionTileCode, attentionBackwardKeysCode];
+export const attentionBackwardQueries: Texts = [attentionTileCode, attentionBackwardQueriesCode];
 export const attentionCached: Texts = [commonCode, attentionCachedCode];
 export const attentionCachedStore: Texts = [commonCode, attentionCachedStoreCode];
-export const attentionForward: Texts = [attentionForwardCode];
+export const attentionForward: Texts = [attentionTileCode, attentionForwardCode];
 export const columnSums: Texts = [columnSumsCode];
 export const crossEntropy: Texts = [commonCode, reduceCode, crossEntropyCode];
 export const dropout: Texts = [commonCode, dropoutCode];

@@ -151,10 +151,10 @@ export class Recorder implements Ops {
 
   attentionForward({ out, lse, qkv, positions, B, NH }: Args<"attentionForward">): void {
     this.length++;
-    const { HS4, tile, grid, sizes, work } = attentionShape(out, B, NH);
+    const { grid, constants, sizes, work } = attentionShape(out, B, NH);
     const op = "attentionForward";
     this.#push(op, kernels.attentionForward, [out, lse], [qkv, positions], grid, {
-      constants: { HS4, KEYS: tile },
+      constants,
       sizes,
       work: 2 * work,
     });
@@ -163,24 +163,20 @@ export class Recorder implements Ops {
   attentionBackward(args: Args<"attentionBackward">): void {
     this.length++;
     const { dqkv, dout, out, lse, qkv, positions, B, NH } = args;
-    const { HS4, tile, grid, sizes, work } = attentionShape(out, B, NH);
+    const { grid, constants, sizes, work } = attentionShape(out, B, NH);
     const delta = this.#scratch(lse.size);
-    const op = "attentionBackward", reads = [dout, lse, qkv, positions];
+    const op = "attentionBackward", flags = ["BACKWARD"], reads = [dout, lse, qkv, positions];
     this.#push(op, kernels.attentionBackwardQueries, [dqkv, delta], [...reads, out], grid, {
-      constants: { HS4, KEYS: tile },
+      constants,
+      flags,
       sizes,
       work: 3 * work,
     });
     this.#push(op, kernels.attentionBackwardKeys, [dqkv], [...reads, delta], grid, {
-      constants: { HS4, QUERIES: tile },
-      flags: ["DKEYS"],
+      constants,
+      flags,
       sizes,
-      work: 3 * work,
-    });
-    this.#push(op, kernels.attentionBackwardKeys, [dqkv], reads, grid, {
-      constants: { HS4, QUERIES: tile },
-      sizes,
-      work: 2 * work,
+      work: 4 * work,
     });
   }
 
@@ -379,21 +375,20 @@ function slice(tensor: Tensor, first: number, size: number): WebGpuTensor {
   return { dtype, shape: [size], size, buffer, byteOffset: byteOffset + 4 * first };
 }
 
-/** What the attention kernels share; `tile` is how many rows pass by at once. */
+/** What the attention kernels share; `work` is that of one of their matrix products. */
 function attentionShape(out: Tensor, B: number, NH: number): {
-  HS4: number;
-  tile: number;
   grid: readonly [number, number, number];
+  constants: Record<string, number>;
   sizes: number[];
   work: number;
 } {
   const [N, C] = out.shape;
-  const T = N / B, HS = C / NH;
+  const T = N / B, HS = C / NH, HS4 = HS / 4;
+  const GROUPS = HS4 <= 8 ? 1 : 2, parts = Math.ceil(HS4 / (8 * GROUPS));
   return {
-    HS4: HS / 4,
-    tile: HS <= 64 ? 16 : 8,
-    grid: [Math.ceil(T / 64), NH, B],
-    sizes: [T, NH, float(1 / Math.sqrt(HS))],
+    grid: [Math.ceil(T / 64), NH * parts, B],
+    constants: { GROUPS },
+    sizes: [T, NH, HS4, parts, float(1 / Math.sqrt(HS))],
     work: N * T * C,
   };
 }
