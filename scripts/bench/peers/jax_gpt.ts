@@ -22,8 +22,8 @@ import { parameterLayout } from "../../../src/model/parameters.ts";
 import type { TrainingState, TrainingStats } from "../../../src/trainer/engine.ts";
 import type { Trainee } from "../train.ts";
 
-/** Parameters by name. */
-type Tree = Record<string, JaxArray>;
+/** Arrays by parameter name. */
+export type Tree = Record<string, JaxArray>;
 
 /** A batch on the device. */
 type Inputs = {
@@ -39,9 +39,9 @@ type Inputs = {
   bias: JaxArray;
 };
 
-const float32 = (data: Float32Array, shape: number[]) =>
+export const float32 = (data: Float32Array, shape: number[]) =>
   np.array(data as Float32Array<ArrayBuffer>, { shape, dtype: np.float32 });
-const int32 = (data: Uint32Array) => np.array(Int32Array.from(data), { dtype: np.int32 });
+export const int32 = (data: Uint32Array) => np.array(Int32Array.from(data), { dtype: np.int32 });
 
 function deviceInputs(batch: Batch, B: number): Inputs {
   const N = batch.tokens.length, T = N / B;
@@ -64,7 +64,7 @@ function deviceInputs(batch: Batch, B: number): Inputs {
   };
 }
 
-function layernorm(x: JaxArray, weight: JaxArray, bias: JaxArray): JaxArray {
+export function layernorm(x: JaxArray, weight: JaxArray, bias: JaxArray): JaxArray {
   const centred = x.ref.sub(x.mean(-1, { keepdims: true }));
   const variance = np.square(centred.ref).mean(-1, { keepdims: true });
   return centred.div(np.sqrt(variance.add(1e-5))).mul(weight).add(bias);
@@ -97,6 +97,29 @@ function lossOf(params: Tree, inputs: Inputs, config: ModelConfig): JaxArray {
   return chosen.mul(inputs.weights).sum().neg();
 }
 
+/** Copies a pool into one array for each parameter. */
+export function treeOf(config: ModelConfig, pool: Float32Array): Tree {
+  return Object.fromEntries(
+    parameterLayout(config).specs.map(({ name, shape, offset, size }) => [
+      name,
+      float32(pool.slice(offset, offset + size), shape),
+    ]),
+  );
+}
+
+/** The same arrays once more, for a function that uses them up. */
+export function keep(tree: Tree): Tree {
+  return Object.fromEntries(Object.entries(tree).map(([name, array]) => [name, array.ref]));
+}
+
+/** @throws {Error} if jax-js cannot start the device here. */
+export async function startJax(device: "wasm" | "webgpu"): Promise<void> {
+  if (!(await init(device)).includes(device)) {
+    throw new Error(`jax-js cannot start its ${device} backend`);
+  }
+  defaultDevice(device);
+}
+
 type Step = { params: Tree; m: Tree; v: Tree; loss: JaxArray; norm: JaxArray };
 
 /** One optimizer step, as the `adamw` op defines it. */
@@ -109,8 +132,8 @@ function stepOf(
   config: ModelConfig,
 ): Step {
   const { specs, decay } = parameterLayout(config);
-  const kept = Object.fromEntries(specs.map(({ name }) => [name, params[name].ref]));
-  const [loss, grads] = valueAndGrad((params: Tree) => lossOf(params, inputs, config))(kept);
+  const differentiate = valueAndGrad((params: Tree) => lossOf(params, inputs, config));
+  const [loss, grads] = differentiate(keep(params));
   const squares = specs.map(({ name }) => np.square(grads[name].ref).sum());
   const norm = np.sqrt(squares.reduce((a, b) => a.add(b)));
   const shrink = hyper.clip.ref.div(np.maximum(norm.ref, hyper.clip));
@@ -137,7 +160,6 @@ export class JaxEngine implements Trainee {
   readonly #config: ModelConfig;
   readonly #B: number;
   readonly #step;
-  readonly #loss;
   #state?: { params: Tree; m: Tree; v: Tree };
   #stats?: { loss: JaxArray; norm: JaxArray };
 
@@ -145,7 +167,6 @@ export class JaxEngine implements Trainee {
     this.#config = config;
     this.#B = B;
     this.description = `jax-js, ${device}, jit`;
-    this.#loss = jit((params: Tree, inputs: Inputs) => lossOf(params, inputs, config));
     this.#step = jit((
       params: Tree,
       m: Tree,
@@ -161,34 +182,15 @@ export class JaxEngine implements Trainee {
     options: { batchSize: number; device: "wasm" | "webgpu" },
   ): Promise<JaxEngine> {
     const { device, batchSize } = options;
-    if (!(await init(device)).includes(device)) {
-      throw new Error(`jax-js cannot start its ${device} backend`);
-    }
-    defaultDevice(device);
+    await startJax(device);
     return new JaxEngine(config, batchSize, device);
-  }
-
-  #tree(pool: Float32Array): Tree {
-    return Object.fromEntries(
-      parameterLayout(this.#config).specs.map(({ name, shape, offset, size }) => [
-        name,
-        float32(pool.slice(offset, offset + size), shape),
-      ]),
-    );
   }
 
   writeState({ parameters, m, v }: TrainingState): Promise<void> {
     this.#release();
-    this.#state = { params: this.#tree(parameters), m: this.#tree(m), v: this.#tree(v) };
+    const [params, m1, m2] = [parameters, m, v].map((pool) => treeOf(this.#config, pool));
+    this.#state = { params, m: m1, v: m2 };
     return Promise.resolve();
-  }
-
-  /** Summed loss of a batch in nats. */
-  async evaluate(batch: Batch): Promise<number> {
-    const { params } = this.#state!;
-    const kept = Object.fromEntries(Object.entries(params).map(([name, p]) => [name, p.ref]));
-    const loss = this.#loss(kept, deviceInputs(batch, this.#B)) as JaxArray;
-    return (await loss.data())[0] * batch.count;
   }
 
   async trainStep(batches: Batch[], hyper: Float32Array): Promise<void> {
@@ -228,6 +230,5 @@ export class JaxEngine implements Trainee {
     this.#stats?.norm.dispose();
     this.#stats = undefined;
     this.#step.dispose();
-    this.#loss.dispose();
   }
 }
