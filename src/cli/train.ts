@@ -5,7 +5,7 @@
  */
 
 import { parseArgs } from "@std/cli";
-import { fromFileUrl } from "../resource.ts";
+import { fileURLToPath } from "node:url";
 import { OWN_SCRIPTS } from "../corpus/bash.ts";
 import { findStories } from "../corpus/download.ts";
 import { checkConfig, preset } from "../model/config.ts";
@@ -183,7 +183,7 @@ async function makePlan(
   const { data, valid } = lists;
   let { stories } = lists;
   if (!code && data.length === 0) data.push({ path: await findStories(), weight: 1 });
-  if (code && lists.ownScripts) data.unshift({ path: fromFileUrl(OWN_SCRIPTS), weight: 1 });
+  if (code && lists.ownScripts) data.unshift({ path: fileURLToPath(OWN_SCRIPTS), weight: 1 });
   if (code && data.length === 0) {
     throw new UsageError("There is nothing to train on: give --data, or drop --no-own-scripts.");
   }
@@ -197,7 +197,7 @@ async function makePlan(
     }
   }
 
-  const shipped = fromFileUrl(new URL("../../weights", import.meta.url));
+  const shipped = fileURLToPath(new URL("../../weights", import.meta.url));
   const pretrained = "checkpoints/pretrain/best";
   const from = flags.from ?? (code ? await exists(pretrained) ? pretrained : shipped : undefined);
   const loaded = from === undefined ? undefined : await loadWeights(from);
