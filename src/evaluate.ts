@@ -158,8 +158,13 @@ async function* readPrompts(path: string): AsyncGenerator<string, void, unknown>
   for await (const { line } of readLines(path)) if (line.trim()) yield line.trim();
 }
 
-/** Whether a script parses, by `bash -n`; `undefined` where there is no bash or no leave to ask it. */
-async function bashChecker(): Promise<((script: string) => Promise<boolean>) | undefined> {
+/**
+ * A function that tells whether a script parses, by `bash -n`; `undefined` where there is no bash, or
+ * no permission to run it.
+ */
+export async function bashChecker(): Promise<
+  ((script: string) => Promise<boolean>) | undefined
+> {
   const check = async (script: string): Promise<boolean> => {
     const bash = new Deno.Command("bash", {
       args: ["-n"],

@@ -141,9 +141,10 @@ export class Bashling implements Disposable, AsyncDisposable {
       loadWeights(weights),
       chooseBackend({ backend: choice, purpose: "generate", streams, threads }),
     ]);
-    if (read.status === "rejected" || chosen.status === "rejected") {
-      if (chosen.status === "fulfilled") chosen.value.backend[Symbol.dispose]();
-      throw read.status === "rejected" ? read.reason : (chosen as PromiseRejectedResult).reason;
+    if (chosen.status === "rejected") throw chosen.reason;
+    if (read.status === "rejected") {
+      chosen.value.backend[Symbol.dispose]();
+      throw read.reason;
     }
     try {
       const { tokenizerJson, ...rest } = read.value;

@@ -1,0 +1,100 @@
+import { assert } from "@std/assert";
+import type { Backend } from "../src/backend/backend.ts";
+import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
+import { WasmBackend } from "../src/backend/wasm/wasm_backend.ts";
+import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
+import { Decoder } from "../src/gpt/decode.ts";
+import { allocateActivations, sequenceForward } from "../src/gpt/forward.ts";
+import type { ModelConfig } from "../src/model/config.ts";
+import { parameterTensors } from "../src/model/parameters.ts";
+import { Random } from "../src/random.ts";
+import { webgpuAvailable } from "./adapter.ts";
+import { largeParameters } from "./graph.ts";
+
+const config: ModelConfig = { vocabSize: 96, contextLength: 136, layers: 2, width: 32, heads: 2 };
+
+/** Tokens that are decoded one by one after the prompt, whose logits are compared. */
+const STEPS = 3;
+
+/**
+ * Allowed difference of a logit, relative to the largest: both ways round each sum of f32 numbers
+ * once or a few dozen times, in another order, and 1e-4 is a thousand roundings of 6e-8 · 2.
+ */
+const TOLERANCE = 1e-4;
+
+/** Logits (T, V) of the whole sequence at once, without a cache. */
+async function uncached(backend: Backend, pool: Float32Array, tokens: Uint32Array) {
+  const T = tokens.length;
+  const params = parameterTensors(backend, config);
+  backend.write(params.pool, pool);
+  const acts = allocateActivations(backend, config, T, false);
+  const inputs = { tokens: backend.tensor([T], "u32"), positions: backend.tensor([T], "u32") };
+  backend.write(inputs.tokens, tokens);
+  backend.write(inputs.positions, Uint32Array.from(tokens, (_, t) => t));
+  const logits = backend.tensor([T, config.vocabSize]);
+  backend.run(backend.record((ops) => {
+    sequenceForward(ops, inputs, params, acts, { B: 1, NH: config.heads });
+    ops.matmul({ out: logits, a: acts.lnf, b: params.wte, transposeB: true });
+  }));
+  return { params, logits: await backend.read(logits) };
+}
+
+function assertClose(actual: Float32Array, expected: Float32Array, name: string): void {
+  const largest = expected.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  actual.forEach((x, i) => {
+    const error = Math.abs(x - expected[i]) / largest;
+    assert(error <= TOLERANCE, `${name}: logit ${i} is ${x}, expected ${expected[i]}`);
+  });
+}
+
+async function checkDecoder(backend: Backend): Promise<void> {
+  const random = new Random(7);
+  const V = config.vocabSize;
+  const prompts = [1, 2, 63, 64, 65, 128, 129];
+  const tokens = Uint32Array.from({ length: 129 + STEPS }, () => random.below(V));
+  const { params, logits } = await uncached(backend, largeParameters(config, random), tokens);
+  const row = (t: number) => logits.subarray(t * V, (t + 1) * V);
+  using decoder = new Decoder(backend, config, params, 2);
+  for (const [i, length] of prompts.entries()) {
+    const slot = i % 2;
+    // Slots are used again and again, so what an earlier prompt left must not show.
+    decoder.prefill(slot, tokens.subarray(0, length - 1));
+    for (let t = length - 1; t < length - 1 + STEPS; t++) {
+      const step = { tokens: new Uint32Array(2), positions: new Uint32Array(2).fill(0xffffffff) };
+      step.tokens[slot] = tokens[t];
+      step.positions[slot] = t;
+      const both = await decoder.step(step.tokens, step.positions);
+      const name = `prompt of ${length}, position ${t}`;
+      assertClose(both.subarray(slot * V, (slot + 1) * V), row(t), name);
+    }
+  }
+  // A prompt in parts, cut at every place around a chunk's end, and two streams in one step.
+  for (const cut of [1, 63, 64, 65, 100]) {
+    for (const slot of [0, 1]) {
+      decoder.prefill(slot, tokens.subarray(0, cut), 0);
+      decoder.prefill(slot, tokens.subarray(cut, 110 + slot), cut);
+    }
+    const both = await decoder.step(tokens.slice(110, 112), Uint32Array.of(110, 111));
+    assertClose(both.subarray(0, V), row(110), `cut at ${cut}, first stream`);
+    assertClose(both.subarray(V), row(111), `cut at ${cut}, second stream`);
+  }
+}
+
+Deno.test("Decoder gives the logits of the whole sequence on the reference backend", async () => {
+  using backend = new ReferenceBackend();
+  await checkDecoder(backend);
+});
+
+Deno.test("Decoder gives the logits of the whole sequence on the wasm backend", async () => {
+  using backend = await WasmBackend.create({ threads: 2 });
+  await checkDecoder(backend);
+});
+
+Deno.test({
+  name: "Decoder gives the logits of the whole sequence on the webgpu backend",
+  ignore: !webgpuAvailable,
+  async fn() {
+    using backend = await WebGpuBackend.create({ allowFallback: true });
+    await checkDecoder(backend);
+  },
+});
