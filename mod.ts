@@ -22,5 +22,25 @@ export {
 } from "./src/generator/generator.ts";
 export type { BackendName } from "./src/backend/backend.ts";
 export type { GenerateOptions } from "./src/generator/options.ts";
-export type { ModelConfig } from "./src/model/config.ts";
+export { type ModelConfig, type Preset, PRESETS } from "./src/model/config.ts";
+export {
+  type TrainProgress,
+  trainTokenizer,
+  type TrainTokenizerOptions,
+  type WeightedText,
+} from "./src/tokenizer/train.ts";
+export type { AdamwOptions } from "./src/trainer/adamw.ts";
+export type { Schedule } from "./src/trainer/schedule.ts";
+export type { BatchSource } from "./src/corpus/batches.ts";
+export { TokenizedCorpus } from "./src/corpus/tokenized.ts";
+export type { TrainingBackend } from "./src/trainer/create_engine.ts";
+export {
+  DivergenceError,
+  type ResumeOptions,
+  Trainer,
+  type TrainerOptions,
+  type TrainingSettings,
+  type TrainingStep,
+  type ValidationScore,
+} from "./src/trainer/trainer.ts";
 export { type EncodeOptions, type StreamDecoder, Tokenizer } from "./src/tokenizer/tokenizer.ts";

@@ -13,7 +13,9 @@ import { END_OF_TEXT, Tokenizer } from "./tokenizer.ts";
 
 /** A text that counts as often as its weight says: a whole number, 1 or more. */
 export interface WeightedText {
+  /** The text. */
   text: string;
+  /** How often it counts. */
   weight: number;
 }
 

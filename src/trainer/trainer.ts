@@ -88,17 +88,23 @@ export interface ValidationScore {
 
 /** A training run that cannot go on because its numbers are no longer finite or far off. */
 export class DivergenceError extends Error {
-  /**
-   * @param step Step at which it was seen.
-   * @param loss Loss there.
-   * @param gradNorm Gradient norm there.
-   */
-  constructor(readonly step: number, readonly loss: number, readonly gradNorm: number) {
+  /** Step at which it was seen. */
+  readonly step: number;
+  /** Loss there, in nats per token. */
+  readonly loss: number;
+  /** Gradient norm there. */
+  readonly gradNorm: number;
+
+  /** Makes the error of one step. */
+  constructor(step: number, loss: number, gradNorm: number) {
     super(
       `Training diverged at step ${step}: loss ${loss}, gradient norm ${gradNorm}. ` +
         `Go back to the last checkpoint with a lower learning rate, a longer warm-up or clipping.`,
     );
     this.name = "DivergenceError";
+    this.step = step;
+    this.loss = loss;
+    this.gradNorm = gradNorm;
   }
 }
 
@@ -114,7 +120,19 @@ interface TrainerState {
 /** Nats by which the loss may rise above its best before the run counts as diverged. */
 const DIVERGED = 3;
 
-/** Trains one model. Make one with {@linkcode Trainer.create} or {@linkcode Trainer.resume}. */
+/**
+ * Trains one model. Make one with {@linkcode Trainer.create} or {@linkcode Trainer.resume}.
+ *
+ * @example
+ * ```ts
+ * import { Trainer } from "@bashling/bashling";
+ *
+ * const corpus = Array.from({ length: 20 }, (_, i) => `#!/bin/bash\n# Show file ${i}\ncat ${i}.txt\n`);
+ * const config = { vocabSize: 8000, contextLength: 64, layers: 1, width: 32, heads: 1 };
+ * using trainer = await Trainer.create({ config, corpus, backend: "wasm", threads: 1, batchSize: 1 });
+ * for await (const step of trainer.run({ steps: 2 })) console.log(step.loss, step.tokensPerSecond);
+ * ```
+ */
 export class Trainer implements Disposable {
   /** The model's shape. */
   readonly config: ModelConfig;
@@ -341,6 +359,7 @@ export class Trainer implements Disposable {
     this.#engine[Symbol.dispose]();
   }
 
+  /** The same as `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
