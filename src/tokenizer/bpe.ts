@@ -4,8 +4,9 @@
  * The plain algorithm merges the pair of lowest rank, leftmost first, until none is left. Its result
  * is the only sequence of tokens in which every two neighbours are *compatible*: encoding their
  * joined bytes gives these two tokens again. So the encoder takes the longest token at each position,
- * checks it against its left neighbour, and falls back to shorter ones. A position whose every
- * continuation failed is marked and never entered again, hence each is entered at most once.
+ * checks it against its left neighbour, falls back to shorter ones, and where none fits takes the
+ * last token back. The tokens before a position are the encoding of the text before it, hence unique,
+ * so that each position is entered at most once.
  * (The observation is that of van Antwerpen and Neubeck, "So many tokens, so little time", 2024.)
  *
  * Inside this module a token is a *symbol*: 0…255 are the bytes, 256 + k is what merge k makes.
@@ -80,8 +81,6 @@ export class Bpe {
   /** Two direct-mapped caches of answers of `#compatible`: pairs known good, pairs known bad. */
   #good = new Uint32Array(1 << CACHE_BITS);
   #bad = new Uint32Array(1 << CACHE_BITS);
-  /** 1 at a position (relative to its chunk) from which no encoding reaches the end. */
-  #dead = new Uint8Array(1024);
 
   /**
    * @param merges Left and right symbol of each merge, alternating, by rank.
@@ -231,17 +230,13 @@ export class Bpe {
   encodeChunk(bytes: Uint8Array, start: number, end: number, out: Uint32Array, n: number): number {
     const { length } = this;
     const shorter = this.#shorter;
-    if (this.#dead.length <= end - start) this.#dead = new Uint8Array(2 * (end - start));
-    const dead = this.#dead;
     const first = n;
-    let pos = start, anyDead = false, candidates = 0;
+    let pos = start, candidates = 0;
     let symbol = start < end ? this.#longest(bytes, start, end) : NONE;
     while (pos < end) {
       while (symbol !== NONE) {
         candidates++;
-        const fits = dead[pos + length[symbol] - start] === 0 &&
-          (n === first || this.#compatible(out[n - 1], symbol));
-        if (fits) break;
+        if (n === first || this.#compatible(out[n - 1], symbol)) break;
         symbol = shorter[symbol];
       }
       if (symbol !== NONE) {
@@ -249,15 +244,11 @@ export class Bpe {
         pos += length[symbol];
         if (pos < end) symbol = this.#longest(bytes, pos, end);
       } else {
-        // No encoding passes here: take the last token back and try a shorter one.
-        dead[pos - start] = 1;
-        anyDead = true;
         const last = out[--n];
         pos -= length[last];
         symbol = shorter[last];
       }
     }
-    if (anyDead) dead.fill(0, 0, end - start + 1);
     this.candidates += candidates;
     return n;
   }
