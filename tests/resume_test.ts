@@ -1,7 +1,8 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { initialParameters } from "../src/model/parameters.ts";
 import { saveWeights } from "../src/model/weights.ts";
 import { trainTokenizer } from "../src/tokenizer/train.ts";
+import { finish, startDeno } from "./process.ts";
 
 const CONFIG = { vocabSize: 300, contextLength: 64, layers: 2, width: 32, heads: 2 };
 const STEPS = 60;
@@ -26,14 +27,8 @@ async function prepare(): Promise<string> {
   return folder;
 }
 
-function finetune(args: string[]): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", "scripts/finetune.ts", "--backend", "wasm", ...args],
-    env: { NO_COLOR: "1" },
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-}
+const finetune = (args: string[]): Deno.ChildProcess =>
+  startDeno(["--allow-all", "scripts/finetune.ts", "--backend", "wasm", ...args]);
 
 const start = (folder: string, out: string): string[] => [
   ...["--from", `${folder}/weights`, "--data", `${folder}/scripts`, "--no-own-scripts"],
@@ -59,23 +54,23 @@ async function interruptAt(
 Deno.test("finetune resumes to the same weights, bit for bit, after SIGKILL and after Ctrl-C", async () => {
   const folder = await prepare();
   try {
-    const whole = await finetune(start(folder, `${folder}/whole`)).output();
-    assert(whole.success, new TextDecoder().decode(whole.stderr));
+    const whole = await finish(finetune(start(folder, `${folder}/whole`)));
+    assertEquals(whole.code, 0, whole.stderr);
 
     const out = `${folder}/killed`;
     const killed = finetune(start(folder, out));
     const step = 8 + crypto.getRandomValues(new Uint8Array(1))[0] % 20;
     await interruptAt(killed, `${out}/log.jsonl`, step, "SIGKILL");
-    assertEquals((await killed.output()).success, false);
+    assertNotEquals((await finish(killed)).code, 0);
 
     const interrupted = finetune(["--resume", out]);
     await interruptAt(interrupted, `${out}/log.jsonl`, step + 20, "SIGINT");
-    const { code, stderr } = await interrupted.output();
+    const { code, stderr } = await finish(interrupted);
     assertEquals(code, 130);
-    assertMatch(new TextDecoder().decode(stderr), /Saved step \d+\. Go on with: .* --resume /);
+    assertMatch(stderr, /Saved step \d+\. Go on with: .* --resume /);
 
-    const rest = await finetune(["--resume", out]).output();
-    assert(rest.success, new TextDecoder().decode(rest.stderr));
+    const rest = await finish(finetune(["--resume", out]));
+    assertEquals(rest.code, 0, rest.stderr);
     assertEquals(
       await Deno.readFile(`${out}/checkpoint/model.safetensors`),
       await Deno.readFile(`${folder}/whole/checkpoint/model.safetensors`),
@@ -87,9 +82,9 @@ Deno.test("finetune resumes to the same weights, bit for bit, after SIGKILL and 
     assertEquals(steps, Array.from({ length: STEPS }, (_, i) => i + 1));
     assertStringIncludes(await Deno.readTextFile(`${out}/loss.svg`), "<polyline");
 
-    const again = await finetune(start(folder, out)).output();
+    const again = await finish(finetune(start(folder, out)));
     assertEquals(again.code, 1);
-    assertStringIncludes(new TextDecoder().decode(again.stderr), "holds a run already");
+    assertStringIncludes(again.stderr, "holds a run already");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
