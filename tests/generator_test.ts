@@ -39,7 +39,7 @@ async function collect(
   return { pieces, text: pieces.map(({ text }) => text).join(""), result: next.value };
 }
 
-for (const backend of ["reference", "wasm"] as const) {
+for (const backend of ["reference", "wasm", "tfjs"] as const) {
   Deno.test(`generate() gives the same pieces when the seed is the same on ${backend}`, () =>
     withModel(async (model) => {
       const options = { seed: 4, maxTokens: 30 };
@@ -261,6 +261,21 @@ Deno.test("score() sums the same however documents are grouped", () =>
     assert(Math.abs(a.bitsPerByte - a.nats / Math.LN2 / a.bytes) < 1e-12);
     await assertRejects(() => model.score("a"), RangeError, "one token");
   }));
+
+for (const backend of ["wasm", "tfjs"] as const) {
+  Deno.test(`Bashling writes and scores on ${backend} as on the reference backend`, () =>
+    withModel(async (model, folder) => {
+      using other = await Bashling.load({ weights: folder, backend });
+      assertEquals(other.backend.name, backend);
+      const options = { temperature: 0, maxTokens: 20 };
+      assertEquals(await other.complete(PROMPT, options), await model.complete(PROMPT, options));
+      const texts = ["for i in *.txt; do echo $i; done\n".repeat(20), "echo 東京"];
+      const [a, b] = [await model.score(texts), await other.score(texts)];
+      assertEquals([a.tokens, a.bytes], [b.tokens, b.bytes]);
+      // A sum of a few hundred losses, each right to about 1e-6.
+      assert(Math.abs(a.nats - b.nats) < 1e-5 * a.nats);
+    }));
+}
 
 Deno.test("score() agrees with the log-probabilities of generate()", () =>
   withModel(async (model) => {

@@ -51,7 +51,7 @@ export async function chooseBackend(options: ChooseOptions): Promise<ChosenBacke
   const { backend: choice, purpose, streams = 1, threads } = options;
   if (!BACKEND_CHOICES.includes(choice)) {
     throw new RangeError(
-      `No backend is called "${choice}". Choose one of ${BACKEND_CHOICES.join(", ")}.`,
+      `No backend is called "${choice}". Choose one of ${BACKEND_CHOICES.join(", ")}, tfjs.`,
     );
   }
   if (choice !== "auto") return { backend: await create(choice, threads), reason: "asked for" };

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { BackendChoice } from "../backend/select.ts";
 import {
   type EvaluationOptions,
   type FileScore,
@@ -14,6 +13,7 @@ import {
   scoreStories,
   SCORING_RULE,
 } from "../evaluate.ts";
+import type { InferenceChoice } from "../generator/engine.ts";
 import { Bashling } from "../generator/generator.ts";
 import { checkOptions, type GenerateOptions } from "../generator/options.ts";
 import { COMMON_FLAGS, Flags, usage } from "./flags.ts";
@@ -36,7 +36,7 @@ How
   --temperature X            of generated scripts (0.8)
   --seed N                   of the first generated script; each next has one more (0)
   --weights DIR              folder or URL of the weights (the shipped ones)
-  --backend NAME             auto, wasm, webgpu, reference (auto)
+  --backend NAME             auto, wasm, webgpu, reference, tfjs (auto)
   --threads N                of the wasm backend (all cores)
   --json                     one line of JSON
 ${COMMON_FLAGS}
@@ -78,7 +78,7 @@ export async function evaluateFiles(args: string[]): Promise<number> {
   try {
     using model = await Bashling.load({
       weights: flags.text("weights"),
-      backend: flags.text("backend") as BackendChoice | undefined,
+      backend: flags.text("backend") as InferenceChoice | undefined,
       threads: flags.whole("threads"),
     });
     const options = (what: string): EvaluationOptions => ({

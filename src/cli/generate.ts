@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { BackendChoice } from "../backend/select.ts";
+import type { InferenceChoice } from "../generator/engine.ts";
 import { Bashling, type GenerationResult, type Piece } from "../generator/generator.ts";
 import { checkOptions, type GenerateOptions } from "../generator/options.ts";
 import { COMMON_FLAGS, Flags, usage } from "./flags.ts";
@@ -36,7 +36,7 @@ Input and output
   --json                     one line of JSON: text, tokens, logprob, reason, seed, speed
 Model
   --weights DIR              folder or URL of the weights (the shipped ones)
-  --backend NAME             auto, wasm, webgpu, reference (auto)
+  --backend NAME             auto, wasm, webgpu, reference, tfjs (auto)
   --threads N                of the wasm backend (all cores)
 ${COMMON_FLAGS}`;
 
@@ -69,7 +69,7 @@ export async function generate(args: string[]): Promise<number> {
   const interrupt = new Interrupt();
   const loading = Bashling.load({
     weights: flags.text("weights"),
-    backend: flags.text("backend") as BackendChoice | undefined,
+    backend: flags.text("backend") as InferenceChoice | undefined,
     threads: flags.whole("threads"),
   });
   const reading = interactive ? "" : words.join(" ") === "-" ? readStdin() : words.join(" ");

@@ -4,17 +4,16 @@
  * @module
  */
 
-import type { Backend, BackendName } from "../backend/backend.ts";
-import { chooseBackend } from "../backend/select.ts";
-import { Decoder, PREFILL_ROWS } from "../gpt/decode.ts";
+import type { BackendName } from "../backend/backend.ts";
+import { PREFILL_ROWS } from "../gpt/decode.ts";
+import type { Batch } from "../corpus/batches.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { type ParameterTensors, parameterTensors } from "../model/parameters.ts";
 import { SHIPPED_WEIGHTS } from "../model/shipped.ts";
 import { type GenerationConfig, loadWeights } from "../model/weights.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type InferenceEngine, prepareEngine } from "./engine.ts";
 import { type CheckedOptions, checkOptions, type GenerateOptions } from "./options.ts";
 import { type PromptTokens, promptTokens, scriptBeginning } from "./prompt.ts";
-import type { Scorer } from "./scorer.ts";
 import { Sampler } from "./sampler.ts";
 import { StopMatcher } from "./stop.ts";
 import { Streams, turn } from "./streams.ts";
@@ -24,7 +23,7 @@ export interface LoadOptions {
   /** Folder of the weights: a path, or a `file:`, `http:` or `https:` URL. Default: the shipped. */
   weights?: string | URL;
   /** What computes. Default `auto`: whatever is fastest here for this many streams. */
-  backend?: "auto" | "wasm" | "webgpu" | "reference";
+  backend?: "auto" | "wasm" | "webgpu" | "reference" | "tfjs";
   /** Generations that run at once; more of them wait their turn. 1 to 256, default 1. */
   streams?: number;
   /** Threads of the WebAssembly backend. Default: all cores. */
@@ -92,37 +91,27 @@ export class Bashling implements Disposable, AsyncDisposable {
   /** Its tokenizer. */
   readonly tokenizer: Tokenizer;
   /** What computes, and why it was chosen. */
-  readonly backend: { name: BackendName; description: string; reason: string };
-  readonly #backend: Backend;
-  readonly #params: ParameterTensors;
+  readonly backend: { name: BackendName | "tfjs"; description: string; reason: string };
+  readonly #engine: InferenceEngine;
   readonly #defaults: GenerationConfig;
-  readonly #decoder: Decoder;
   readonly #streams: Streams;
-  /** Made when it is first needed. */
-  #scorer?: Promise<Scorer>;
   /** The last call of `score`; calls wait for one another. */
   #scoring: Promise<unknown> = Promise.resolve();
   #disposed = false;
 
-  private constructor(parts: {
-    backend: Backend;
-    reason: string;
-    config: ModelConfig;
-    parameters: Float32Array;
-    tokenizer: Tokenizer;
-    generation: GenerationConfig;
-    streams: number;
-  }) {
-    const { backend, reason, config, parameters, streams } = parts;
+  private constructor(
+    engine: InferenceEngine,
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    defaults: GenerationConfig,
+  ) {
+    const { name, description, reason } = engine;
     this.config = Object.freeze({ ...config });
-    this.tokenizer = parts.tokenizer;
-    this.backend = { name: backend.name, description: backend.description, reason };
-    this.#backend = backend;
-    this.#defaults = parts.generation;
-    this.#params = parameterTensors(backend, config);
-    backend.write(this.#params.pool, parameters);
-    this.#decoder = new Decoder(backend, config, this.#params, streams);
-    this.#streams = new Streams(this.#decoder, config.vocabSize);
+    this.tokenizer = tokenizer;
+    this.backend = { name, description, reason };
+    this.#engine = engine;
+    this.#defaults = defaults;
+    this.#streams = new Streams(engine.decoder, config.vocabSize);
   }
 
   /**
@@ -137,21 +126,19 @@ export class Bashling implements Disposable, AsyncDisposable {
     if (!Number.isInteger(streams) || streams < 1 || streams > 256) {
       throw new RangeError(`streams is ${streams}, expected a whole number from 1 to 256.`);
     }
-    const [read, chosen] = await Promise.allSettled([
+    const [read, prepared] = await Promise.allSettled([
       loadWeights(weights),
-      chooseBackend({ backend: choice, purpose: "generate", streams, threads }),
+      prepareEngine({ backend: choice, streams, threads }),
     ]);
-    if (chosen.status === "rejected") throw chosen.reason;
-    if (read.status === "rejected") {
-      chosen.value.backend[Symbol.dispose]();
-      throw read.reason;
-    }
+    if (prepared.status === "rejected") throw prepared.reason;
     try {
-      const { tokenizerJson, ...rest } = read.value;
+      if (read.status === "rejected") throw read.reason;
+      const { config, parameters, tokenizerJson, generation } = read.value;
       const tokenizer = Tokenizer.fromJSON(tokenizerJson);
-      return new Bashling({ ...chosen.value, ...rest, tokenizer, streams });
+      const engine = await prepared.value.make(config, parameters);
+      return new Bashling(engine, config, tokenizer, generation);
     } catch (error) {
-      chosen.value.backend[Symbol.dispose]();
+      prepared.value[Symbol.dispose]();
       throw error;
     }
   }
@@ -314,12 +301,15 @@ export class Bashling implements Disposable, AsyncDisposable {
    */
   async score(text: string | string[]): Promise<Score> {
     if (this.#disposed) throw new Error("This Bashling was disposed of: load another.");
-    this.#scorer ??= import("./scorer.ts").then(({ Scorer }) =>
-      new Scorer(this.#backend, this.config, this.#params)
-    );
-    const scorer = await this.#scorer;
+    const { scoreDocuments } = await import("./scorer.ts");
+    const evaluate = (batch: Batch) => {
+      if (this.#disposed) throw new Error("This Bashling was disposed of: load another.");
+      return this.#engine.evaluate(batch);
+    };
     const before = this.#scoring;
-    const score = before.catch(() => {}).then(() => scorer.score([text].flat(), this.tokenizer));
+    const score = before.catch(() => {}).then(() =>
+      scoreDocuments([text].flat(), this.tokenizer, this.config.contextLength, evaluate)
+    );
     this.#scoring = score;
     return await score;
   }
@@ -329,9 +319,7 @@ export class Bashling implements Disposable, AsyncDisposable {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#streams.close();
-    this.#decoder[Symbol.dispose]();
-    this.#backend.free(this.#params.pool);
-    this.#backend[Symbol.dispose]();
+    this.#engine[Symbol.dispose]();
   }
 
   /** The same as {@linkcode Bashling.dispose}, for `using`. */

@@ -22,10 +22,37 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Score } from "./generator.ts";
 import { turn } from "./streams.ts";
 
+/**
+ * Scores documents by the rule of `evaluationBatches`.
+ * @param evaluate Summed loss in nats of a batch of one row.
+ * @throws {RangeError} if no document has two tokens.
+ */
+export async function scoreDocuments(
+  documents: string[],
+  tokenizer: Tokenizer,
+  contextLength: number,
+  evaluate: (batch: Batch) => Promise<number>,
+): Promise<Score> {
+  const score: Score = { nats: 0, tokens: 0, bytes: 0, bitsPerByte: 0 };
+  const corpus = await TokenizedCorpus.from(documents, tokenizer, { name: "The text" });
+  for (const batch of evaluationBatches({ documents: corpus, batchSize: 1, contextLength })) {
+    score.nats += await evaluate(batch);
+    score.tokens += batch.count;
+    score.bytes += batch.bytes;
+    await turn();
+  }
+  if (score.tokens === 0) {
+    throw new RangeError(
+      "The text has one token, and a document's first token is given, not scored: give a longer text.",
+    );
+  }
+  score.bitsPerByte = score.nats / Math.LN2 / score.bytes;
+  return score;
+}
+
 /** A recorded forward pass over one row of L tokens, with its loss. */
-export class Scorer implements Disposable {
+export class EvaluationPass implements Disposable {
   readonly #backend: Backend;
-  readonly #contextLength: number;
   readonly #inputs: { tokens: Tensor; positions: Tensor };
   readonly #acts: Activations;
   readonly #head: Head;
@@ -36,7 +63,6 @@ export class Scorer implements Disposable {
   constructor(backend: Backend, config: ModelConfig, params: ParameterTensors) {
     const T = config.contextLength;
     this.#backend = backend;
-    this.#contextLength = T;
     const inputs = this.#inputs = {
       tokens: backend.tensor([T], "u32"),
       positions: backend.tensor([T], "u32"),
@@ -52,35 +78,12 @@ export class Scorer implements Disposable {
     });
   }
 
-  /**
-   * Scores documents by the rule of `evaluationBatches`.
-   * @throws {RangeError} if no document has two tokens.
-   */
-  async score(documents: string[], tokenizer: Tokenizer): Promise<Score> {
-    const score: Score = { nats: 0, tokens: 0, bytes: 0, bitsPerByte: 0 };
-    const corpus = await TokenizedCorpus.from(documents, tokenizer, { name: "The text" });
-    const shape = { documents: corpus, batchSize: 1, contextLength: this.#contextLength };
-    for (const batch of evaluationBatches(shape)) {
-      score.nats += await this.#batchNats(batch);
-      score.tokens += batch.count;
-      score.bytes += batch.bytes;
-    }
-    if (score.tokens === 0) {
-      throw new RangeError(
-        "The text has one token, and a document's first token is given, not scored: give a longer text.",
-      );
-    }
-    score.bitsPerByte = score.nats / Math.LN2 / score.bytes;
-    return score;
-  }
-
-  /** Summed loss of a batch in nats. */
-  async #batchNats({ tokens, positions, targets }: Batch): Promise<number> {
+  /** Summed loss in nats of a batch of one row. */
+  async run({ tokens, positions, targets }: Batch): Promise<number> {
     this.#backend.write(this.#inputs.tokens, tokens);
     this.#backend.write(this.#inputs.positions, positions);
     this.#backend.write(this.#head.targets, targets);
     this.#backend.run(this.#program);
-    await turn();
     return (await this.#backend.read(this.#sum))[0];
   }
 

@@ -6,7 +6,7 @@
  */
 
 import { INACTIVE } from "../backend/backend.ts";
-import type { Decoder } from "../gpt/decode.ts";
+import type { StreamDecoding } from "./engine.ts";
 
 interface Request {
   token: number;
@@ -22,7 +22,7 @@ export function turn(): Promise<void> {
 
 /** The streams of one decoder, lent to one generation each, first come, first served. */
 export class Streams {
-  readonly #decoder: Decoder;
+  readonly #decoder: StreamDecoding;
   readonly #vocabSize: number;
   readonly #free: number[];
   readonly #waiting = new Set<(slot: number) => void>();
@@ -31,7 +31,7 @@ export class Streams {
   #closed = false;
 
   /** @param vocabSize V, the length of a row of logits. */
-  constructor(decoder: Decoder, vocabSize: number) {
+  constructor(decoder: StreamDecoding, vocabSize: number) {
     this.#decoder = decoder;
     this.#vocabSize = vocabSize;
     this.#free = Array.from({ length: decoder.streams }, (_, slot) => slot);
