@@ -41,7 +41,7 @@ fn main(
 
   // For the softmax a lane takes four rows and a quarter of the others.
   let rows = lane % 16u;
-  let quarter = lane / 16u * (OTHERS / 4u);
+  let quarter = lane / 16u * 2u; // its first quad of them
   let ts = own + 4u * rows + vec4u(0u, 1u, 2u, 3u);
   let firstOf = vec4u(
     firsts[4u * rows],
@@ -56,9 +56,14 @@ fn main(
     setWeights(scores(Q, own, K, base, lane), lane);
     workgroupBarrier();
     var top = highest;
-    for (var o = quarter; o < quarter + OTHERS / 4u; o++) {
-      let isSeen = (vec4u(base + o) >= firstOf) & (vec4u(base + o) <= ts);
-      top = max(top, select(vec4f(LOWEST), weights[placeOf(o, rows)] * sizes.scale, isSeen));
+    for (var o = quarter; o < quarter + 2u; o++) {
+      let at = placeOf(o, rows);
+      // @each j 4
+      {
+        let seen = isSeen(base + 4u * o + $ju, ts, firstOf);
+        top = max(top, select(vec4f(LOWEST), weights[$j][at] * sizes.scale, seen));
+      }
+      // @end
     }
     exchange[lane] = top;
     workgroupBarrier();
@@ -69,12 +74,16 @@ fn main(
     let shrink = exp(highest - top);
     highest = top;
     total *= shrink;
-    for (var o = quarter; o < quarter + OTHERS / 4u; o++) {
-      let isSeen = (vec4u(base + o) >= firstOf) & (vec4u(base + o) <= ts);
+    for (var o = quarter; o < quarter + 2u; o++) {
       let at = placeOf(o, rows);
-      let p = select(vec4f(0.0), exp(weights[at] * sizes.scale - top), isSeen);
-      weights[at] = p;
-      total += p;
+      // @each j 4
+      {
+        let p = exp(weights[$j][at] * sizes.scale - top);
+        let seen = select(vec4f(0.0), p, isSeen(base + 4u * o + $ju, ts, firstOf));
+        weights[$j][at] = seen;
+        total += seen;
+      }
+      // @end
     }
     if (lane < 16u) {
       perRow[rows] = shrink;
@@ -114,6 +123,10 @@ fn main(
   store(row + 32u + $iu, column + 8u * $gu, sums[8 * $g + 4 + $i] * lower[$i]);
   // @end
   // @end
+}
+
+fn isSeen(key: u32, ts: vec4u, first: vec4u) -> vec4<bool> {
+  return (vec4u(key) >= first) & (vec4u(key) <= ts);
 }
 
 fn store(row: u32, i: u32, y: vec4f) {

@@ -34,8 +34,9 @@ var<private> sequence: u32; // its first row of N
 var<private> head: u32;
 var<private> firstQuad: u32; // of the head's, the first that this workgroup sums
 
-var<workgroup> staged: array<vec4f, 384>; // 16 dimensions of 64 own rows and 32 others, or values
-var<workgroup> weights: array<vec4f, OTHERS * OWN / 4u>; // (others, own rows in quads)
+// Dimension or other number x is at [x % 4], so that the four of a quad share one index check.
+var<workgroup> staged: array<array<vec4f, 96>, 4>; // 16 dimensions of 64 own rows and 32 others
+var<workgroup> weights: array<array<vec4f, OTHERS * 4u>, 4>; // (others, own rows in quads)
 
 /// Own scores in `scores`, for each own row of a lane the four others of the lane.
 alias Scores = array<vec4f, 8>;
@@ -84,26 +85,26 @@ fn scores(ownKind: u32, own: u32, otherKind: u32, other: u32, lane: u32) -> Scor
   for (var first = 0u; first < sizes.HS4; first += 4u) {
     let ownBlock = block(ownKind, own + 4u * rows, first + dims);
     workgroupBarrier(); // what was staged may still be read
-    let toOwn = 64u * dims + (rows ^ (2u * dims));
+    let toOwn = 16u * dims + (rows ^ (2u * dims));
     // @each i 4
-    staged[toOwn + $iu * 16u] = ownBlock[$i];
+    staged[$i][toOwn] = ownBlock[$i];
     // @end
     if (lane < OTHERS) {
       let otherBlock = block(otherKind, other + 4u * rows, first + dims);
-      let toOther = 256u + 32u * dims + (rows ^ (2u * dims));
+      let toOther = 64u + 8u * dims + (rows ^ (2u * dims));
       // @each i 4
-      staged[toOther + $iu * 8u] = otherBlock[$i];
+      staged[$i][toOther] = otherBlock[$i];
       // @end
     }
     workgroupBarrier();
     for (var d = 0u; d < 4u; d++) {
-      let atOwn = 64u * d + (r ^ (2u * d));
-      let atOther = 256u + 32u * d + (c ^ (2u * d));
+      let atOwn = 16u * d + (r ^ (2u * d));
+      let atOther = 64u + 8u * d + (c ^ (2u * d));
       // @each j 4
       {
-        let upper = staged[atOwn + $ju * 16u];
-        let lower = staged[atOwn + $ju * 16u + 8u];
-        let right = staged[atOther + $ju * 8u];
+        let upper = staged[$j][atOwn];
+        let lower = staged[$j][atOwn + 8u];
+        let right = staged[$j][atOther];
         // @each i 4
         s[$i] += upper[$i] * right;
         s[4 + $i] += lower[$i] * right;
@@ -115,20 +116,19 @@ fn scores(ownKind: u32, own: u32, otherKind: u32, other: u32, lane: u32) -> Scor
   return s;
 }
 
-/// Place of a quad of own rows in `weights`, swizzled by the other.
-fn placeOf(other: u32, ownQuad: u32) -> u32 {
-  return 16u * other + (ownQuad ^ (other / 4u));
+/// Place of a quad of own rows in `weights`, for four others: swizzled by these.
+fn placeOf(otherQuad: u32, ownQuad: u32) -> u32 {
+  return 16u * otherQuad + (ownQuad ^ otherQuad);
 }
 
 /// Stores a lane's scores as weights.
 fn setWeights(s: Scores, lane: u32) {
-  let c = lane % 8u;
   let upper = transpose(mat4x4f(s[0], s[1], s[2], s[3]));
   let lower = transpose(mat4x4f(s[4], s[5], s[6], s[7]));
-  let at = placeOf(4u * c, lane / 8u);
+  let at = placeOf(lane % 8u, lane / 8u);
   // @each j 4
-  weights[at + $ju * 16u] = upper[$j];
-  weights[at + $ju * 16u + 8u] = lower[$j];
+  weights[$j][at] = upper[$j];
+  weights[$j][at + 8u] = lower[$j];
   // @end
 }
 
@@ -139,18 +139,22 @@ fn addWeighted(sums: ptr<function, Sums>, kind: u32, other: u32, lane: u32) {
   for (var first = 0u; first < OTHERS; first += CHUNK) {
     workgroupBarrier(); // what was staged may still be read, and weights are there
     for (var i = lane; i < CHUNK * 8u * GROUPS; i += LANES) {
-      staged[i] = quad(kind, other + first + i / (8u * GROUPS), firstQuad + i % (8u * GROUPS));
+      let o = i / (8u * GROUPS);
+      let column = i % (8u * GROUPS);
+      let to = o / 4u * 8u * GROUPS + column;
+      staged[o % 4u][to] = quad(kind, other + first + o, firstQuad + column);
     }
     workgroupBarrier();
     for (var o = 0u; o < CHUNK; o += 4u) {
-      let at = placeOf(first + o, r);
+      let at = placeOf((first + o) / 4u, r);
+      let atRight = o / 4u * 8u * GROUPS + c;
       // @each j 4
       {
-        let upper = weights[at + $ju * 16u];
-        let lower = weights[at + $ju * 16u + 8u];
+        let upper = weights[$j][at];
+        let lower = weights[$j][at + 8u];
         // @each g GROUPS
         {
-          let right = staged[((o + $ju) * GROUPS + $gu) * 8u + c];
+          let right = staged[$j][atRight + $gu * 8u];
           // @each i 4
           (*sums)[8 * $g + $i] += upper[$i] * right;
           (*sums)[8 * $g + 4 + $i] += lower[$i] * right;

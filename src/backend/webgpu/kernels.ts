@@ -28,25 +28,26 @@ import reduceCode from "./reduce.wgsl" with { type: "text" };
 import slicesCode from "./slices.wgsl" with { type: "text" };
 import sumCode from "./sum.wgsl" with { type: "text" };
 
-type Texts = readonly string[];
-
-export const adamw: Texts = [commonCode, adamwCode];
-export const add: Texts = [commonCode, addCode];
-export const attentionBackwardKeys: Texts = [attentionTileCode, attentionBackwardKeysCode];
-export const attentionBackwardQueries: Texts = [attentionTileCode, attentionBackwardQueriesCode];
-export const attentionCached: Texts = [commonCode, attentionCachedCode];
-export const attentionCachedStore: Texts = [commonCode, attentionCachedStoreCode];
-export const attentionForward: Texts = [attentionTileCode, attentionForwardCode];
-export const columnSums: Texts = [columnSumsCode];
-export const crossEntropy: Texts = [commonCode, reduceCode, crossEntropyCode];
-export const dropout: Texts = [commonCode, dropoutCode];
-export const embeddingBackward: Texts = [commonCode, embeddingBackwardCode];
-export const embeddingForward: Texts = [commonCode, embeddingForwardCode];
-export const fill: Texts = [commonCode, fillCode];
-export const layernormBackward: Texts = [commonCode, reduceCode, layernormBackwardCode];
-export const layernormForward: Texts = [commonCode, reduceCode, layernormForwardCode];
-export const matmul: Texts = [matmulEpilogueCode, matmulCode];
-export const matmulPart: Texts = [matmulCode];
-export const matmulSplits: Texts = [commonCode, matmulEpilogueCode, matmulSplitsCode];
-export const slices: Texts = [slicesCode];
-export const sum: Texts = [reduceCode, sumCode];
+/** The kernels by name. Each array is also the identity under which its pipelines are kept. */
+export const kernels = {
+  adamw: [commonCode, adamwCode],
+  add: [commonCode, addCode],
+  attentionBackwardKeys: [attentionTileCode, attentionBackwardKeysCode],
+  attentionBackwardQueries: [attentionTileCode, attentionBackwardQueriesCode],
+  attentionCached: [commonCode, attentionCachedCode],
+  attentionCachedStore: [commonCode, attentionCachedStoreCode],
+  attentionForward: [attentionTileCode, attentionForwardCode],
+  columnSums: [columnSumsCode],
+  crossEntropy: [commonCode, reduceCode, crossEntropyCode],
+  dropout: [commonCode, dropoutCode],
+  embeddingBackward: [commonCode, embeddingBackwardCode],
+  embeddingForward: [commonCode, embeddingForwardCode],
+  fill: [commonCode, fillCode],
+  layernormBackward: [commonCode, reduceCode, layernormBackwardCode],
+  layernormForward: [commonCode, reduceCode, layernormForwardCode],
+  matmul: [matmulEpilogueCode, matmulCode],
+  matmulPart: [matmulCode],
+  matmulSplits: [commonCode, matmulEpilogueCode, matmulSplitsCode],
+  slices: [slicesCode],
+  sum: [reduceCode, sumCode],
+} satisfies Record<string, readonly string[]>;

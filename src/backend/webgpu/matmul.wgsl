@@ -25,18 +25,18 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-// @if A4
+// @if VEC4
 @group(0) @binding(3) var<storage, read> a: array<vec4f>;
 // @else
 @group(0) @binding(3) var<storage, read> a: array<f32>;
 // @end
-// @if B4
+// @if VEC4
 @group(0) @binding(4) var<storage, read> b: array<vec4f>;
 // @else
 @group(0) @binding(4) var<storage, read> b: array<f32>;
 // @end
 // @if SPLIT
-// @if N4
+// @if VEC4
 alias Value = vec4f;
 // @else
 alias Value = f32;
@@ -44,8 +44,10 @@ alias Value = f32;
 @group(0) @binding(1) var<storage, read_write> parts: array<Value>;
 // @end
 
-var<workgroup> tileA: array<vec4f, SIDE * QUADS>;
-var<workgroup> tileB: array<vec4f, SIDE * QUADS>;
+// Element k of a step is at [k % 4], quads of k / 4 within: implementations check an index that is
+// not a literal, and so the four steps of a quad share one check.
+var<workgroup> tileA: array<array<vec4f, SIDE / 4u * QUADS>, 4>;
+var<workgroup> tileB: array<array<vec4f, SIDE / 4u * QUADS>, 4>;
 
 /// Four elements of a row of `a` as it is stored, zero outside (rows, columns).
 fn quadA(row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
@@ -53,7 +55,7 @@ fn quadA(row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
     return vec4f(0.0);
   }
   let at = row * columns + column;
-  // @if A4
+  // @if VEC4
   return a[at / 4u];
   // @else
   var quad = vec4f(a[at], 0.0, 0.0, 0.0);
@@ -70,7 +72,7 @@ fn quadB(row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
     return vec4f(0.0);
   }
   let at = row * columns + column;
-  // @if B4
+  // @if VEC4
   return b[at / 4u];
   // @else
   var quad = vec4f(b[at], 0.0, 0.0, 0.0);
@@ -151,9 +153,9 @@ fn stage(lane: u32, block: mat4x4f) {
     // @else
     let p = place(lane, true);
     // @end
-    let at = 4u * p.step * QUADS + (p.quad ^ (2u * p.step));
+    let at = p.step * QUADS + (p.quad ^ (2u * p.step));
     // @each i 4
-    tileA[at + $iu * QUADS] = block[$i];
+    tileA[$i][at] = block[$i];
     // @end
   } else {
     // @if TRANSPOSE_B
@@ -161,9 +163,9 @@ fn stage(lane: u32, block: mat4x4f) {
     // @else
     let p = place(lane - BLOCKS, false);
     // @end
-    let at = 4u * p.step * QUADS + (p.quad ^ (2u * p.step));
+    let at = p.step * QUADS + (p.quad ^ (2u * p.step));
     // @each i 4
-    tileB[at + $iu * QUADS] = block[$i];
+    tileB[$i][at] = block[$i];
     // @end
   }
 }
@@ -175,7 +177,7 @@ fn store(row: u32, column: u32, split: u32, y: vec4f) {
   }
   // @if SPLIT
   let at = (split * sizes.m + row) * sizes.n + column;
-  // @if N4
+  // @if VEC4
   parts[at / 4u] = y;
   // @else
   for (var i = 0u; i < min(4u, sizes.n - column); i++) {
@@ -184,7 +186,7 @@ fn store(row: u32, column: u32, split: u32, y: vec4f) {
   // @end
   // @else
   let at = row * sizes.n + column;
-  // @if N4
+  // @if VEC4
   finish(at / 4u, column / 4u, y);
   // @else
   for (var i = 0u; i < min(4u, sizes.n - column); i++) {
@@ -215,14 +217,14 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
       block = fetch(lane, origin, k + SIDE);
     }
     for (var step = 0u; step < SIDE / 4u; step++) {
-      let atA = 4u * step * QUADS + (row ^ (2u * step));
-      let atB = 4u * step * QUADS + (column ^ (2u * step));
+      let atA = step * QUADS + (row ^ (2u * step));
+      let atB = step * QUADS + (column ^ (2u * step));
       // @each j 4
       {
-        let upper = tileA[atA + $ju * QUADS];
-        let lower = tileA[atA + $ju * QUADS + SIDE];
-        let left = tileB[atB + $ju * QUADS];
-        let right = tileB[atB + $ju * QUADS + SIDE];
+        let upper = tileA[$j][atA];
+        let lower = tileA[$j][atA + SIDE];
+        let left = tileB[$j][atB];
+        let right = tileB[$j][atB + SIDE];
         // @each i 4
         upperLeft[$i] += upper[$i] * left;
         upperRight[$i] += upper[$i] * right;

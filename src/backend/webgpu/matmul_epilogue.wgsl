@@ -1,7 +1,7 @@
 // What happens to a finished element of a matrix product: shared by matmul.wgsl, which computes
-// it, and matmul_splits.wgsl, which adds it up from parts. Values are four columns with N4.
+// it, and matmul_splits.wgsl, which adds it up from parts. Values are four columns with VEC4.
 
-// @if N4
+// @if VEC4
 alias Value = vec4f;
 // @else
 alias Value = f32;

@@ -6,7 +6,7 @@
 
 import { dropoutThreshold, type MatmulArgs, type Ops, type Tensor } from "../backend.ts";
 import { matmulSize } from "../checked.ts";
-import * as kernels from "./kernels.ts";
+import { kernels } from "./kernels.ts";
 import { planMatmul } from "./matmul_plan.ts";
 import { type Dispatch, float, type WebGpuTensor } from "./program.ts";
 
@@ -106,21 +106,19 @@ export class Recorder implements Ops {
     const { side, splits, depth } = planMatmul(m, n, k, this.#maxBinding / 4);
     const tile = 8 * side;
     const grid = [Math.ceil(n / tile), Math.ceil(m / tile), splits] as const;
-    const flags = on({
-      TRANSPOSE_A: transposeA,
-      TRANSPOSE_B: transposeB,
-      A4: (transposeA ? m : k) % 4 === 0,
-      B4: (transposeB ? k : n) % 4 === 0,
-      N4: n % 4 === 0,
-    });
-    const epilogue = on({
-      N4: n % 4 === 0,
-      BIAS: bias,
-      GELU_INTO: geluInto,
-      GELU_FROM: geluFrom,
-      RESIDUAL: residual,
-      ACCUMULATE: args.accumulate,
-    });
+    const rows = [transposeA ? m : k, transposeB ? k : n, n]; // lengths of rows in memory
+    const vector = rows.every((length) => length % 4 === 0) ? ["VEC4"] : [];
+    const flags = [...vector, ...on({ TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB })];
+    const epilogue = [
+      ...vector,
+      ...on({
+        BIAS: bias,
+        GELU_INTO: geluInto,
+        GELU_FROM: geluFrom,
+        RESIDUAL: residual,
+        ACCUMULATE: args.accumulate,
+      }),
+    ];
     const writes = [out, geluInto], extras = [bias, geluFrom, residual];
     const shared = { constants: { SIDE: side }, sizes: [m, n, k, depth], work: 2 * m * n * k };
     if (splits === 1) {
@@ -135,7 +133,7 @@ export class Recorder implements Ops {
       flags: [...flags, "SPLIT"],
       ...shared,
     });
-    const { size } = values(n);
+    const size = vector.length > 0 ? n / 4 : n;
     const reads = [parts, undefined, ...extras];
     this.#push("matmul", kernels.matmulSplits, writes, reads, m * size / 64, {
       flags: epilogue,

@@ -127,6 +127,7 @@ export class WebGpuBackend implements Backend {
   }
 
   record(build: (ops: Ops) => void): Program {
+    if (this.#lost) throw this.#lost;
     const recorder = new Recorder(this.#maxBinding, (elements) => this.#scratchFor(elements));
     build(checked(recorder));
     const { dispatches, length } = recorder;
