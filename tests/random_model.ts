@@ -1,9 +1,9 @@
 /** A small model with random weights in a temporary folder, for tests of whatever uses a model. */
 
-import { type ModelConfig } from "../src/model/config.ts";
+import type { ModelConfig } from "../src/model/config.ts";
 import { initialParameters } from "../src/model/parameters.ts";
 import { saveWeights } from "../src/model/weights.ts";
-import { Tokenizer } from "../src/tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 import { trainTokenizer } from "../src/tokenizer/train.ts";
 
 const TEXT = `#!/bin/bash

@@ -47,11 +47,9 @@ type Tree = { [key: string]: Tree | Value | Value[] | unknown };
 const list = <T extends string>(names: OneOrMany<T> | undefined): T[] =>
   names === undefined ? [] : typeof names === "string" ? [names] : [...names];
 
-const isNumeric = (text: string): boolean =>
-  text.trim() !== "" && Number.isFinite(Number(text));
+const isNumeric = (text: string): boolean => text.trim() !== "" && Number.isFinite(Number(text));
 
-const isBooleanText = (text: string | undefined): boolean =>
-  text === "true" || text === "false";
+const isBooleanText = (text: string | undefined): boolean => text === "true" || text === "false";
 
 /** Parses command line arguments into flags by name, and `_`, the arguments that are no flags. */
 export function parseArgs<
@@ -72,8 +70,7 @@ export function parseArgs<
     }
   }
   const namesOf = (key: string): string[] => names.get(key) ?? [key];
-  const withNames = (keys: string[]): Set<string> =>
-    new Set(keys.flatMap(namesOf));
+  const withNames = (keys: string[]): Set<string> => new Set(keys.flatMap(namesOf));
   const booleans = withNames(list(options.boolean));
   const strings = withNames(list(options.string));
   const collects = withNames(list(options.collect));
@@ -112,17 +109,15 @@ export function parseArgs<
   ): void => {
     const known = booleans.has(key) || strings.has(key) || names.has(key);
     if (!known && unknown(arg, key, value) === false) return;
-    const converted =
-      typeof value === "string" && !strings.has(key) && isNumeric(value)
-        ? Number(value)
-        : value;
+    const converted = typeof value === "string" && !strings.has(key) && isNumeric(value)
+      ? Number(value)
+      : value;
     for (const name of namesOf(key)) {
       put(name, converted, collect && collects.has(key));
     }
   };
   const bare = (key: string): Value => strings.has(key) ? "" : true;
-  const takesValue = (key: string): boolean =>
-    !namesOf(key).some((name) => booleans.has(name));
+  const takesValue = (key: string): boolean => !namesOf(key).some((name) => booleans.has(name));
 
   const end = args.indexOf("--");
   const rest = end < 0 ? [] : args.slice(end + 1);
