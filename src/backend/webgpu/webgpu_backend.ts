@@ -22,7 +22,9 @@ const SUBMISSION_WORK = 2e10;
 
 /** Runs the operations on a GPU. */
 export class WebGpuBackend implements Backend {
+  /** Always "webgpu". */
   readonly name = "webgpu";
+  /** The adapter's own name. */
   readonly description: string;
   /** The device, for those who bring kernels of their own. */
   readonly device: GPUDevice;
@@ -169,6 +171,7 @@ export class WebGpuBackend implements Backend {
     return times;
   }
 
+  /** Gives back the device and all tensors on it. */
   [Symbol.dispose](): void {
     this.#staging.destroy();
     for (const buffer of this.#buffers) buffer.destroy();
