@@ -4,33 +4,15 @@ import { COMMANDS } from "../src/cli/commands.ts";
 import { Flags, flagsOf } from "../src/cli/flags.ts";
 import { editDistance, nearest } from "../src/cli/nearest.ts";
 import { UsageError } from "../src/cli/usage.ts";
+import { finish, type Outcome, startDeno } from "./process.ts";
 import { tokenizer, writeRandomModel } from "./random_model.ts";
 
 const MAIN = new URL("../src/cli/main.ts", import.meta.url).pathname;
 
-/** Runs the command line in a process of its own, which may read files and nothing else. */
-function start(args: string[]): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-check", "--no-prompt", "--allow-read", MAIN, ...args],
-    env: { NO_COLOR: "1" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-}
+/** Starts the command line in a process of its own, which may read files and nothing else. */
+const start = (args: string[]): Deno.ChildProcess => startDeno(["--allow-read", MAIN, ...args]);
 
-async function bashling(
-  args: string[],
-  input = "",
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = start(args);
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(input)).catch(() => {});
-  await writer.close().catch(() => {});
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-}
+const bashling = (args: string[], input = ""): Promise<Outcome> => finish(start(args), input);
 
 const model = await writeRandomModel();
 globalThis.addEventListener("unload", () => Deno.removeSync(model, { recursive: true }));
@@ -152,18 +134,23 @@ Deno.test("bashling eval measures files and agrees with the library", async () =
   try {
     await Deno.writeTextFile(`${folder}/stories.txt`, "Once upon.<|endoftext|>A cat sat.");
     await Deno.writeTextFile(`${folder}/list.sh`, "#!/bin/sh\n# List all files here\nls -l\n");
+    await Deno.writeTextFile(
+      `${folder}/pairs.jsonl`,
+      '{"nl":"List all files here","cmd":"ls -l"}\n',
+    );
     await Deno.writeTextFile(`${folder}/prompts.txt`, "list files\n\ncopy files\n");
     const { code, stdout, stderr } = await bashling([
       ...["eval", "--weights", model, "--backend", "reference", "--json", "--max-tokens", "4"],
       ...["--stories", `${folder}/stories.txt`, "--scripts", folder],
-      ...["--prompts", `${folder}/prompts.txt`],
+      ...["--pairs", `${folder}/pairs.jsonl`, "--prompts", `${folder}/prompts.txt`],
     ]);
     assertEquals([code, stderr], [0, ""]);
-    const { stories, scripts, prompts } = JSON.parse(stdout);
+    const { stories, pairs, scripts, prompts } = JSON.parse(stdout);
     const tokens = ["Once upon.", "A cat sat."].map((text) => tokenizer.encode(text).length);
     assertEquals([stories.documents, stories.tokens], [2, tokens[0] + tokens[1] - 2]);
     assert(Math.abs(stories.natsPerToken - stories.nats / stories.tokens) < 1e-12);
     assertEquals(scripts.documents, 1);
+    assertEquals([pairs.nats, pairs.tokens], [scripts.nats, scripts.tokens]); // the same document
     assertEquals([prompts.scripts, prompts.meanTokens], [2, 4]);
     // This process may not run bash, so it cannot tell.
     assertEquals(prompts.valid, undefined);

@@ -23,12 +23,13 @@ import { UsageError } from "./usage.ts";
 /** Text of `bashling eval --help`. */
 export const EVAL_HELP = `Measure a model on files that it has never seen.
 
-Usage: bashling eval [options] --stories FILE | --scripts PATH | --prompts FILE ...
+Usage: bashling eval [options] --stories FILE | --pairs FILE | --scripts PATH | --prompts FILE ...
 
 What to measure
   --stories FILE             bits per byte of stories: .txt[.gz], <|endoftext|> between them
+  --pairs FILE               bits per byte of English-command pairs, .jsonl[.gz], in the prompt form
   --scripts PATH             bits per byte of bash in the prompt form: a folder of *.sh, or a
-                             .jsonl[.gz] file of scripts or of English-command pairs
+                             .jsonl[.gz] file
   --prompts FILE             generate a script for each line; how many end, and pass bash -n
   --limit N                  only the first N documents and prompts (all)
 How
@@ -43,19 +44,31 @@ ${COMMON_FLAGS}
 
 ${SCORING_RULE.replace(/(.{60,95}) /g, "$1\n")}`;
 
+/** What was measured, by kind. */
+interface Evaluation {
+  stories?: FileScore;
+  pairs?: FileScore;
+  scripts?: FileScore;
+  prompts?: PromptsScore;
+}
+
 /** Runs `bashling eval`. */
 export async function evaluateFiles(args: string[]): Promise<number> {
   const flags = new Flags("eval", EVAL_HELP, args);
   if (flags.positional.length > 0) {
     throw new UsageError(
-      `eval knows no ${flags.positional[0]}: name files with --stories, --scripts or --prompts.`,
+      `eval knows no ${
+        flags.positional[0]
+      }: name files with --stories, --pairs, --scripts or --prompts.`,
     );
   }
-  const [stories, scripts, prompts] = ["stories", "scripts", "prompts"].map((name) =>
-    flags.text(name)
-  );
-  if (!stories && !scripts && !prompts) {
-    throw new UsageError("Nothing to measure was given: give --stories, --scripts or --prompts.");
+  const [stories, pairs, scripts, prompts] = ["stories", "pairs", "scripts", "prompts"].map((
+    name,
+  ) => flags.text(name));
+  if (!stories && !pairs && !scripts && !prompts) {
+    throw new UsageError(
+      "Nothing to measure was given: give --stories, --pairs, --scripts or --prompts.",
+    );
   }
   const limit = flags.whole("limit");
   if (limit === 0) throw new UsageError("--limit is 0, expected a whole number from 1 up.");
@@ -86,8 +99,9 @@ export async function evaluateFiles(args: string[]): Promise<number> {
       signal: abort.signal,
       onProgress: progress(what),
     });
-    const result: { stories?: FileScore; scripts?: FileScore; prompts?: PromptsScore } = {};
+    const result: Evaluation = {};
     if (stories) result.stories = await scoreStories(model, stories, options("stories"));
+    if (pairs) result.pairs = await scoreScripts(model, pairs, options("pairs"));
     if (scripts) result.scripts = await scoreScripts(model, scripts, options("scripts"));
     if (prompts) {
       result.prompts = await scorePrompts(model, prompts, { ...options("prompts"), generate });
@@ -114,11 +128,8 @@ function progress(what: string): EvaluationOptions["onProgress"] {
     writeNote(`\r\x1b[2K${done < total ? `${what} ${grouped(done)} of ${grouped(total)}` : ""}`);
 }
 
-function show(
-  result: { stories?: FileScore; scripts?: FileScore; prompts?: PromptsScore },
-): void {
-  const { stories, scripts, prompts } = result;
-  const scored = Object.entries({ stories, scripts }).filter(([, score]) => score !== undefined);
+function show({ prompts, ...files }: Evaluation): void {
+  const scored = Object.entries(files).filter(([, score]) => score !== undefined);
   if (scored.length > 0) {
     writeOut(table([
       ["", "bits per byte", "nats per token", "documents", "tokens", "bytes"],
