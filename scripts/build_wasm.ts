@@ -4,7 +4,7 @@
  * @module
  */
 
-import asc from "npm:assemblyscript@0.28.20/asc";
+import asc from "assemblyscript/asc";
 
 const ASSEMBLY = new URL("../src/backend/wasm/", import.meta.url);
 
@@ -13,7 +13,7 @@ export const KERNELS = new URL("kernels.wasm", ASSEMBLY);
 
 /** Flags of the compiler. Without `relaxed-simd` the kernels multiply and add in two roundings. */
 const FLAGS = [
-  "-O3",
+  "-O1",
   "--noAssert",
   ...["--runtime", "stub"],
   ...["--enable", "simd,relaxed-simd,threads"],

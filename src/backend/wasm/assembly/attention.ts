@@ -16,7 +16,7 @@ import {
 } from "./tiles";
 
 /** Queries, and keys, of a tile: whole panels of either kind. */
-export const SPAN: usize = 48;
+export const SPAN: usize = 40;
 /** Bytes from row to row of a tile of scores. */
 export const STRIDE: usize = SPAN * 4;
 /** Stands for minus infinity. */
@@ -61,6 +61,7 @@ export function multiplyPanels(
 
 /** The first key, in its sequence, that row t of the sequence whose positions these are may see. */
 
+@inline
 export function firstKey(positions: usize, t: usize): usize {
   return t - min<usize>(load<u32>(positions + t * 4), t);
 }
@@ -74,6 +75,7 @@ export function firstKeyOf(positions: usize, i: usize, rows: usize): usize {
 
 /** All ones in the lanes whose key j + column … + 3 lies in first … last. */
 
+@inline
 export function visible(j: usize, column: usize, first: usize, last: usize): v128 {
   const keys = i32x4.add(i32x4.splat(<i32> (j + column)), i32x4(0, 1, 2, 3));
   return v128.and(

@@ -8,6 +8,7 @@ const BLOCK: usize = 16384;
 
 /** Number of blocks of `size` elements. */
 
+@inline
 function blocks(size: usize): i32 {
   return <i32> ((size + BLOCK - 1) / BLOCK);
 }
@@ -40,6 +41,7 @@ export function add(args: usize): void {
 
 /** One round of the PCG output permutation, as in `dropoutKeeps`. */
 
+@inline
 function hash(value: u32): u32 {
   const state = value * 747796405 + 2891336453;
   const word = ((state >> ((state >> 28) + 4)) ^ state) * 277803737;
@@ -121,12 +123,14 @@ export function biasBackward(args: usize): void {
 
 /** Rows of the blocks that columns are summed in: at most 64 blocks. */
 
+@inline
 export function rowsPerBlock(N: i32): i32 {
   return max(16, (N + 63) / 64);
 }
 
 /** to[0 … C) += from[0 … C). */
 
+@inline
 function addRow(to: usize, from: usize, C: usize): void {
   let i: usize = 0;
   for (; i + 4 <= C; i += 4) {

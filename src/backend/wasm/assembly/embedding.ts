@@ -62,6 +62,7 @@ export function embeddingBackward(args: usize): void {
 
 /** to[first … end) += from[first … end), in bytes. */
 
+@inline
 function addPart(to: usize, from: usize, first: usize, end: usize): void {
   let i = first;
   for (; i + 16 <= end; i += 16) {

@@ -2,6 +2,7 @@
 
 /** a · b + c, rounded once where the machine has fused multiply-add. */
 
+@inline
 export function madd(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
   return f32x4.add(f32x4.mul(a, b), c);
@@ -9,6 +10,7 @@ export function madd(a: v128, b: v128, c: v128): v128 {
 
 /** c − a · b. */
 
+@inline
 export function nmadd(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_nmadd(a, b, c);
   return f32x4.sub(c, f32x4.mul(a, b));
@@ -16,6 +18,7 @@ export function nmadd(a: v128, b: v128, c: v128): v128 {
 
 /** Sum of the four lanes. */
 
+@inline
 export function laneSum(x: v128): f32 {
   const pairs = f32x4.add(x, v128.shuffle<f32>(x, x, 2, 3, 0, 1));
   return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
@@ -23,6 +26,7 @@ export function laneSum(x: v128): f32 {
 
 /** Greatest of the four lanes; NaN if one is NaN. */
 
+@inline
 export function laneMax(x: v128): f32 {
   const pairs = f32x4.max(x, v128.shuffle<f32>(x, x, 2, 3, 0, 1));
   return max(f32x4.extract_lane(pairs, 0), f32x4.extract_lane(pairs, 1));
@@ -30,6 +34,7 @@ export function laneMax(x: v128): f32 {
 
 /** The sums of the lanes of a, b, c and d, as one vector. */
 
+@inline
 export function laneSums(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
   const cd = f32x4.add(v128.shuffle<f32>(c, d, 0, 4, 1, 5), v128.shuffle<f32>(c, d, 2, 6, 3, 7));
@@ -41,6 +46,7 @@ export function laneSums(a: v128, b: v128, c: v128, d: v128): v128 {
  * exponent. x is first brought into [−87, 88], where the result is a normal number; NaN stays NaN.
  */
 
+@inline
 export function exp(x: v128): v128 {
   x = f32x4.max(f32x4.min(x, f32x4.splat(88)), f32x4.splat(-87));
   const n = f32x4.nearest(f32x4.mul(x, f32x4.splat(1.44269504)));
@@ -63,6 +69,7 @@ const GELU_CUBIC: f32 = 0.044715;
 
 /** The logistic function of 2·√(2/π)·(x + 0.044715·x³), which is (1 + tanh) / 2 in GELU. */
 
+@inline
 function geluGate(x: v128): v128 {
   const cubic = madd(f32x4.mul(x, x), f32x4.splat(GELU_CUBIC), f32x4.splat(1));
   const u = f32x4.mul(f32x4.mul(x, f32x4.splat(-2 * GELU_SCALE)), cubic);
@@ -71,12 +78,14 @@ function geluGate(x: v128): v128 {
 
 /** GELU in its tanh form (Hendrycks & Gimpel 2016). */
 
+@inline
 export function gelu(x: v128): v128 {
   return f32x4.mul(x, geluGate(x));
 }
 
 /** The derivative of GELU. */
 
+@inline
 export function geluDerivative(x: v128): v128 {
   const gate = geluGate(x);
   const slope = madd(

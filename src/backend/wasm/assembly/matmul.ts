@@ -24,7 +24,7 @@ import {
  */
 export const KC: usize = 384;
 /** Rows of a task, whose packed form stays in the second-level cache. */
-const MC: usize = 96;
+const MC: usize = 80;
 /** Columns of one task of packing. */
 const PACKED_COLUMNS: usize = 64;
 /** Up to so many rows the right factor is read as it lies: packing would cost more than it saves. */

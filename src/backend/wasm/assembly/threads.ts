@@ -22,28 +22,33 @@ export function configure(index: i32, count: i32, sleeps: bool): void {
   maySleep = sleeps;
 }
 
+@inline
 export function threadIndex(): i32 {
   return thread;
 }
 
+@inline
 export function threadCount(): i32 {
   return threads;
 }
 
 /** Scratch of this thread alone. */
 
+@inline
 export function threadScratch(): usize {
   return load<usize>(Control.threadScratch) + <usize> thread * THREAD_SCRATCH;
 }
 
 /** Scratch that all threads see; its size was reserved when the operation was recorded. */
 
+@inline
 export function sharedScratch(): usize {
   return load<usize>(Control.sharedScratch);
 }
 
 /** The next task of this phase: 0, 1, 2, … over all threads. */
 
+@inline
 export function nextTask(): i32 {
   return threads == 1 ? soleTask() : atomic.add<i32>(Control.task, 1);
 }
