@@ -11,6 +11,7 @@ import { benchDecode, DECODERS } from "./decode.ts";
 import { benchMatmul, MULTIPLIERS } from "./matmul.ts";
 import { adapterKind, reason, type Result, table } from "./measure.ts";
 import { benchMemory } from "./memory.ts";
+import { benchTokenizer, ENCODERS } from "./tokenizer.ts";
 import { benchTrain, TRAINEES } from "./train.ts";
 
 const USAGE = `Usage: deno task bench [train] [decode] [matmul] [tokenizer] [memory] [options]
@@ -19,12 +20,13 @@ Measures what is named, or everything. Each contender is checked before it is ti
 run in turn and their median counts. Close other programs first.
 
   --backend LIST       our backends: wasm,webgpu (default: both)
-  --vs LIST            peers: jax-js,tfjs (default: both); --vs none for no peer
+  --vs LIST            peers: jax-js,tfjs,tokenizers,gpt-tokenizer (default: all), or none
   --preset NAME        tiny, small, base or medium (default: small)
   --batch-size N       sequences of a training step (default: 1)
   --length N           tokens of a sequence (default: the preset's context)
   --tokens N           tokens decoded in one run (default: 64)
   --rounds N           timed runs of each contender (default: 5)
+  --text FILE          what the tokenizers encode (default: the scripts in src/corpus/bash)
   --growth N           steps, and generations, over which memory must not grow (default: 1000)
   --threads N          threads of wasm (default: all cores)
   --json               print the JSON line alone
@@ -35,6 +37,8 @@ tokens and fewer decoded ones. What a software adapter scores says nothing about
 
 /** Benchmarks in the order in which they run. */
 const BENCHES = ["train", "decode", "matmul", "tokenizer", "memory"] as const;
+
+const PEERS: string[] = ["jax-js", "tfjs", "tokenizers", "gpt-tokenizer"];
 
 class UsageError extends Error {}
 
@@ -49,6 +53,7 @@ interface Options {
   rounds: number;
   growth: number;
   threads?: number;
+  text?: string;
   json: boolean;
 }
 
@@ -56,7 +61,7 @@ function parse(args: string[]): Options | "help" {
   const numbers = ["batch-size", "length", "tokens", "rounds", "growth", "threads"] as const;
   const flags = parseArgs(args, {
     boolean: ["json", "help"],
-    string: ["backend", "vs", "preset", ...numbers],
+    string: ["backend", "vs", "preset", "text", ...numbers],
     unknown: (arg, key) => {
       if (key !== undefined) throw new UsageError(`There is no option ${arg}.`);
     },
@@ -87,9 +92,7 @@ function parse(args: string[]): Options | "help" {
   return {
     benches: flags._.length > 0 ? oneOf("benchmark", flags._.map(String), BENCHES) : BENCHES,
     backends: oneOf("backend", (flags.backend ?? "wasm,webgpu").split(","), ["wasm", "webgpu"]),
-    peers: flags.vs === "none"
-      ? []
-      : oneOf("peer", (flags.vs ?? "jax-js,tfjs").split(","), ["jax-js", "tfjs"]),
+    peers: flags.vs === "none" ? [] : oneOf("peer", flags.vs?.split(",") ?? PEERS, PEERS),
     preset: name,
     batchSize: number("batch-size", 1),
     length,
@@ -97,6 +100,7 @@ function parse(args: string[]): Options | "help" {
     rounds: number("rounds", 5),
     growth: number("growth", 1000),
     threads: flags.threads === undefined ? undefined : number("threads", 1),
+    text: flags.text,
     json: flags.json,
   };
 }
@@ -106,9 +110,8 @@ const PROMPT_LENGTH = 32;
 
 /** Contenders of a table that the user wants: `wasm`, or `tfjs cpu` where `tfjs` is wanted. */
 function wanted(contenders: Record<string, unknown>, { backends, peers }: Options): string[] {
-  return Object.keys(contenders).filter((name) =>
-    backends.includes(name) || peers.some((peer) => name.startsWith(`${peer} `))
-  );
+  const names = [...backends, ...peers];
+  return Object.keys(contenders).filter((contender) => names.includes(contender.split(" ")[0]));
 }
 
 async function run(bench: string, options: Options): Promise<Result[]> {
@@ -130,8 +133,10 @@ async function run(bench: string, options: Options): Promise<Result[]> {
       return await benchMatmul({ ...shared, contenders, rows: batchSize * sequenceLength });
     }
     case "tokenizer": {
-      const { benchTokenizer } = await import("./tokenizer.ts");
-      return await benchTokenizer({ rounds });
+      const contenders = Object.keys(ENCODERS).filter((contender, i) =>
+        i === 0 || options.peers.includes(contender)
+      );
+      return await benchTokenizer({ contenders, rounds, text: options.text });
     }
     default: {
       // The size of the promise: a batch of 8 whole contexts.

@@ -1,0 +1,121 @@
+/**
+ * Megabytes of text encoded per second on one thread.
+ *
+ * @module
+ */
+
+import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
+import { alternate, reason, type Result, type Runner } from "./measure.ts";
+
+/** Encodes a text and says whether the ids are right. */
+interface Encoder {
+  description: string;
+  encode(text: string): ArrayLike<number> | Promise<ArrayLike<number>>;
+  /** @throws {Error} if `ids` are not those of `text`. */
+  check(text: string, ids: ArrayLike<number>): void | Promise<void>;
+}
+
+const vocabulary = new URL("../../weights/tokenizer.json", import.meta.url);
+
+async function own(): Promise<Encoder> {
+  const tokenizer = await Tokenizer.load(vocabulary);
+  return {
+    description: `${tokenizer.vocabSize} tokens`,
+    encode: (text) => tokenizer.encode(text),
+    check(text, ids) {
+      if (tokenizer.decode(ids as Uint32Array) !== text) {
+        throw new Error("its ids decode otherwise");
+      }
+    },
+  };
+}
+
+/** Hugging Face's tokenizer in Rust, on our vocabulary. */
+async function huggingFace(): Promise<Encoder> {
+  const { Tokenizer: Peer } = await import("tokenizers");
+  const peer = Peer.fromString(await Deno.readTextFile(vocabulary));
+  const tokenizer = await Tokenizer.load(vocabulary);
+  return {
+    description: "native, same vocabulary",
+    encode: async (text) => (await peer.encode(text, null, { addSpecialTokens: false })).getIds(),
+    check(text, ids) {
+      const expected = tokenizer.encode(text, { allowSpecial: true });
+      if (expected.join() !== Array.from(ids).join()) throw new Error("its ids are not ours");
+    },
+  };
+}
+
+/** OpenAI's vocabularies in JavaScript. */
+async function gptTokenizer(): Promise<Encoder> {
+  const { encode, decode, vocabularySize } = await import("gpt-tokenizer");
+  return {
+    description: `${vocabularySize} tokens`,
+    encode: (text) => encode(text),
+    check(text, ids) {
+      if (decode(Array.from(ids)) !== text) throw new Error("its ids decode otherwise");
+    },
+  };
+}
+
+/** All contenders; the first is ours. */
+export const ENCODERS: Record<string, () => Promise<Encoder>> = {
+  "Tokenizer": own,
+  "tokenizers": huggingFace,
+  "gpt-tokenizer": gptTokenizer,
+};
+
+/** Options of {@linkcode benchTokenizer}. */
+export interface TokenizerBenchOptions {
+  /** Contenders by name, see {@linkcode ENCODERS}. */
+  contenders: string[];
+  /** Timed runs of each contender. */
+  rounds: number;
+  /** A file to encode instead of the repository's own scripts. */
+  text?: string;
+}
+
+/** The scripts that the repository ships, one after the other. */
+async function ownScripts(): Promise<string> {
+  const root = new URL("../../src/corpus/bash/", import.meta.url);
+  const texts: string[] = [];
+  for (const family of await Array.fromAsync(Deno.readDir(root))) {
+    if (!family.isDirectory) continue;
+    const folder = new URL(`${family.name}/`, root);
+    for await (const { name } of Deno.readDir(folder)) {
+      texts.push(await Deno.readTextFile(new URL(name, folder)));
+    }
+  }
+  return texts.sort().join("\n");
+}
+
+/** Times encoding. A contender whose ids are wrong is not timed. */
+export async function benchTokenizer(options: TokenizerBenchOptions): Promise<Result[]> {
+  const text = options.text === undefined
+    ? await ownScripts()
+    : await Deno.readTextFile(options.text);
+  const bytes = new TextEncoder().encode(text).length;
+  const results: Result[] = [], timed: { result: Result; runner: Runner }[] = [];
+  for (const contender of options.contenders) {
+    const result: Result = {
+      bench: "tokenizer",
+      contender,
+      input: `${options.text === undefined ? "our scripts" : "a file"}, ${bytes} bytes`,
+      unit: "MB/s",
+      note: "",
+    };
+    results.push(result);
+    try {
+      const { description, encode, check } = await ENCODERS[contender]();
+      const ids = await encode(text);
+      await check(text, ids);
+      result.note = `${description}, ${(bytes / ids.length).toFixed(2)} bytes per token`;
+      const run = async (): Promise<void> => void await encode(text);
+      timed.push({ result, runner: { work: bytes / 1e6, run } });
+    } catch (error) {
+      result.note = `not run: ${reason(error)}`;
+    }
+  }
+  const rates = await alternate(timed.map(({ runner }) => runner), options.rounds);
+  timed.forEach(({ result }, i) => result.value = rates[i]);
+  return results;
+}
