@@ -11,9 +11,9 @@
  */
 
 import { parseArgs } from "@std/cli";
-import { readBash } from "../src/corpus/bash.ts";
-import { readStories } from "../src/corpus/stories.ts";
+import { readDocuments } from "../src/corpus/documents.ts";
 import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
+import { UsageError } from "../src/cli/usage.ts";
 import { trainTokenizer, type WeightedText } from "../src/tokenizer/train.ts";
 
 const USAGE = `Train a tokenizer.
@@ -30,13 +30,6 @@ Usage: deno run --allow-read --allow-write scripts/train_tokenizer.ts --data PAT
 
 const TEXT_FLAGS = ["vocab", "transition", "max-token", "out"] as const;
 const LIST_FLAGS = ["data", "measure"] as const;
-
-/** A mistake on the command line. */
-class UsageError extends Error {}
-
-/** Documents of a file or folder of either kind. */
-const readDocuments = (path: string): AsyncGenerator<string, void, unknown> =>
-  /\.txt(\.gz)?$/.test(path) ? readStories(path) : readBash(path);
 
 /** The documents of all `PATH[=N]`. */
 async function* readData(data: string[]): AsyncGenerator<WeightedText, void, unknown> {

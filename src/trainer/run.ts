@@ -9,8 +9,7 @@
 
 import { tokenFile, TokenizedCorpus } from "../corpus/tokenized.ts";
 import type { BatchSource } from "../corpus/batches.ts";
-import { readBash } from "../corpus/bash.ts";
-import { readStories } from "../corpus/stories.ts";
+import { readDocuments } from "../corpus/documents.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { saveWeights } from "../model/weights.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -78,11 +77,6 @@ export type RunEnd = "finished" | "interrupted";
 
 /** Every how many documents one is held out when no `--valid` is given. */
 const HOLD_OUT = 50;
-
-/** Documents of a file or folder of either kind. */
-export function readDocuments(path: string): AsyncGenerator<string, void, unknown> {
-  return /\.txt(\.gz)?$/.test(path) ? readStories(path) : readBash(path);
-}
 
 const nameOf = (path: string): string => path.replace(/\/+$/, "").split("/").slice(-2).join("/");
 
