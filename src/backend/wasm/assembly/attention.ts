@@ -169,7 +169,7 @@ function softmaxRow(
     const score = f32x4.mul(v128.load(scores + c * 4), scale);
     const masked = v128.bitselect(score, lowest, visible(j, c, first, last));
     v128.store(scores + c * 4, masked);
-    highest = f32x4.max(highest, masked);
+    highest = f32x4.pmax(highest, masked);
   }
   const m = max(before, laneMax(highest)), shift = f32x4.splat(m);
   let total = f32x4.splat(0);

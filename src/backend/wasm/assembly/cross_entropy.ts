@@ -28,16 +28,17 @@ export function crossEntropy(args: usize): void {
 /** The loss of one row of `bytes`, whose target is at byte `target`; the row becomes its gradient. */
 function rowLoss(row: usize, bytes: usize, target: usize, scale: f32): f32 {
   const whole = bytes & ~15;
+  // A NaN may be passed over here; its exponential below is NaN all the same.
   let i: usize = 0, m0 = f32x4.splat(-Infinity), m1 = m0;
   for (; i + 32 <= whole; i += 32) {
-    m0 = f32x4.max(m0, v128.load(row + i));
-    m1 = f32x4.max(m1, v128.load(row + i, 16));
+    m0 = f32x4.pmax(m0, v128.load(row + i));
+    m1 = f32x4.pmax(m1, v128.load(row + i, 16));
   }
   if (i < whole) {
-    m0 = f32x4.max(m0, v128.load(row + i));
+    m0 = f32x4.pmax(m0, v128.load(row + i));
     i += 16;
   }
-  let highest = laneMax(f32x4.max(m0, m1));
+  let highest = laneMax(f32x4.pmax(m0, m1));
   for (; i < bytes; i += 4) highest = max(highest, load<f32>(row + i));
   const atTarget = load<f32>(row + target);
 

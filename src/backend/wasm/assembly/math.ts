@@ -24,11 +24,11 @@ export function laneSum(x: v128): f32 {
   return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
 }
 
-/** Greatest of the four lanes; NaN if one is NaN. */
+/** Greatest of the four lanes. */
 
 @inline
 export function laneMax(x: v128): f32 {
-  const pairs = f32x4.max(x, v128.shuffle<f32>(x, x, 2, 3, 0, 1));
+  const pairs = f32x4.pmax(x, v128.shuffle<f32>(x, x, 2, 3, 0, 1));
   return max(f32x4.extract_lane(pairs, 0), f32x4.extract_lane(pairs, 1));
 }
 
@@ -41,18 +41,22 @@ export function laneSums(a: v128, b: v128, c: v128, d: v128): v128 {
   return f32x4.add(v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
 }
 
-/**
- * e^x: x = n·ln 2 + r with |r| ≤ ln 2 / 2, then a polynomial for e^r, then n is added to the
- * exponent. x is first brought into [−87, 88], where the result is a normal number; NaN stays NaN.
- */
+/** 1.5 · 2^23: added to a number of less than 2^22, it leaves the nearest integer in the low bits. */
+const ROUNDER: f32 = 12582912;
 
+/**
+ * e^x: x = n·ln 2 + r with |r| ≤ ln 2 / 2, then a polynomial for e^r (coefficients of Moshier's
+ * Cephes library), then n is added to the exponent. x is first brought into [−87, 88], where the
+ * result is a normal number; NaN stays NaN (pmin and pmax keep their first operand then, and are
+ * one instruction where min and max are eight).
+ */
 @inline
 export function exp(x: v128): v128 {
-  x = f32x4.max(f32x4.min(x, f32x4.splat(88)), f32x4.splat(-87));
-  const n = f32x4.nearest(f32x4.mul(x, f32x4.splat(1.44269504)));
+  x = f32x4.pmax(f32x4.pmin(x, f32x4.splat(88)), f32x4.splat(-87));
+  const rounded = madd(x, f32x4.splat(1.44269504), f32x4.splat(ROUNDER));
+  const n = f32x4.sub(rounded, f32x4.splat(ROUNDER));
   // ln 2 in two parts, the first short enough for n times it to be exact.
   const r = nmadd(n, f32x4.splat(-2.12194440e-4), nmadd(n, f32x4.splat(0.693359375), x));
-  // Taylor coefficients, the last ones moved a little to level the error over the interval.
   let p = f32x4.splat(1.9875691500e-4);
   p = madd(p, r, f32x4.splat(1.3981999507e-3));
   p = madd(p, r, f32x4.splat(8.3334519073e-3));
@@ -60,7 +64,7 @@ export function exp(x: v128): v128 {
   p = madd(p, r, f32x4.splat(1.6666665459e-1));
   p = madd(p, r, f32x4.splat(5.0000001201e-1));
   p = f32x4.add(madd(p, f32x4.mul(r, r), r), f32x4.splat(1));
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
+  const power = i32x4.add(i32x4.shl(rounded, 23), i32x4.splat(127 << 23));
   return f32x4.mul(p, power);
 }
 
