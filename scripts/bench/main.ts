@@ -27,6 +27,7 @@ run in turn and their median counts. Close other programs first.
   --tokens N           tokens decoded in one run (default: 64)
   --rounds N           timed runs of each contender (default: 5)
   --text FILE          what the tokenizers encode (default: the scripts in src/corpus/bash)
+  --weights DIR        what generates when memory is measured (default: the shipped weights)
   --growth N           steps, and generations, over which memory must not grow (default: 1000)
   --threads N          threads of wasm (default: all cores)
   --json               print the JSON line alone
@@ -54,6 +55,7 @@ interface Options {
   growth: number;
   threads?: number;
   text?: string;
+  weights?: string;
   json: boolean;
 }
 
@@ -61,7 +63,7 @@ function parse(args: string[]): Options | "help" {
   const numbers = ["batch-size", "length", "tokens", "rounds", "growth", "threads"] as const;
   const flags = parseArgs(args, {
     boolean: ["json", "help"],
-    string: ["backend", "vs", "preset", "text", ...numbers],
+    string: ["backend", "vs", "preset", "text", "weights", ...numbers],
     unknown: (arg, key) => {
       if (key !== undefined) throw new UsageError(`There is no option ${arg}.`);
     },
@@ -101,6 +103,7 @@ function parse(args: string[]): Options | "help" {
     growth: number("growth", 1000),
     threads: flags.threads === undefined ? undefined : number("threads", 1),
     text: flags.text,
+    weights: flags.weights,
     json: flags.json,
   };
 }
@@ -141,7 +144,12 @@ async function run(bench: string, options: Options): Promise<Result[]> {
     default: {
       // The size of the promise: a batch of 8 whole contexts.
       const task = { preset: name, batchSize: 8, sequenceLength: config.contextLength };
-      return await benchMemory({ ...task, growthSteps: options.growth, threads });
+      return await benchMemory({
+        ...task,
+        growthSteps: options.growth,
+        threads,
+        weights: options.weights,
+      });
     }
   }
 }

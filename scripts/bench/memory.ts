@@ -20,6 +20,8 @@ export interface MemoryBenchOptions {
   growthSteps: number;
   /** Threads; all cores if absent. */
   threads?: number;
+  /** Folder of the weights that generate; the shipped ones if absent. */
+  weights?: string;
 }
 
 async function probe(task: MemoryTask): Promise<MemoryReport> {
@@ -45,8 +47,8 @@ const MB = 1e6;
 
 /** Measures peak memory of both, then growth on a model of 32 channels and of short generations. */
 export async function benchMemory(options: MemoryBenchOptions): Promise<Result[]> {
-  const { preset, batchSize, sequenceLength, growthSteps: steps, threads } = options;
-  const base = { preset, threads };
+  const { preset, batchSize, sequenceLength, growthSteps: steps, threads, weights } = options;
+  const base = { preset, threads, weights };
   const tasks: { input: string; task: MemoryTask }[] = [
     {
       input: `train ${preset}, ${batchSize} × ${sequenceLength}`,

@@ -15,7 +15,7 @@ import { benchBatch } from "./train.ts";
 
 /** What memory.ts asks for. */
 export interface MemoryTask {
-  /** Training of a preset, or of a model of 32 channels; or generation from the shipped weights. */
+  /** Training of a preset, or of a model of 32 channels; or generation. */
   what: "train" | "train growth" | "generate" | "generate growth";
   /** The preset to train. */
   preset: string;
@@ -27,6 +27,8 @@ export interface MemoryTask {
   sequenceLength: number;
   /** Threads; all cores if absent. */
   threads?: number;
+  /** Folder of the weights that generate; the shipped ones if absent. */
+  weights?: string;
 }
 
 /** What the probe prints, in bytes. */
@@ -67,7 +69,11 @@ async function train(task: MemoryTask, config: ModelConfig, after: (step: number
 
 async function generate(task: MemoryTask, after: (step: number) => void): Promise<void> {
   const { Bashling } = await import("../../src/generator/generator.ts");
-  using model = await Bashling.load({ backend: "wasm", threads: task.threads });
+  using model = await Bashling.load({
+    backend: "wasm",
+    threads: task.threads,
+    weights: task.weights,
+  });
   for (let step = 0; step < task.steps; step++) {
     const options = { seed: step, maxTokens: task.sequenceLength };
     for await (const _piece of model.generate("Create a backup script", options));
