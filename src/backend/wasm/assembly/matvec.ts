@@ -7,8 +7,8 @@ import { nextTask, threadScratch } from "./threads";
 
 /** Columns of one task of `matvec`: eight chains of multiply-adds, two cache lines of every row. */
 const WIDTH: usize = 32;
-/** Rows of the transposed matrix in one task of `matvecTransposed`. */
-const LINES: usize = 32;
+/** Rows of the transposed matrix in one task of `matvecTransposed`, few enough for the first-level cache. */
+const LINES: usize = 16;
 
 /** out (m, n) = a (m, k) · b (k, n), then the epilogue of `args`. */
 export function matvec(args: usize, a: usize, b: usize, m: usize, n: usize, k: usize): void {
