@@ -27,14 +27,7 @@ export interface MemoryBenchOptions {
 async function probe(task: MemoryTask): Promise<MemoryReport> {
   const script = new URL("./memory_probe.ts", import.meta.url);
   const command = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      "--allow-all",
-      "--v8-flags=--expose-gc",
-      script.href,
-      JSON.stringify(task),
-    ],
+    args: ["run", "--quiet", "--allow-all", script.href, JSON.stringify(task)],
   });
   const { success, stdout, stderr } = await command.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
