@@ -113,12 +113,40 @@ interface TrainerState {
   settings: TrainingSettings;
   step: number;
   tokens: number;
-  best: number;
+  watch: { reports: number; weighted: number; best: number };
   stream: BatchStreamState;
 }
 
-/** Nats by which the loss may rise above its best before the run counts as diverged. */
-const DIVERGED = 3;
+/**
+ * Watches the loss for divergence. Single batches differ widely (a story is easy, a script is hard),
+ * so it judges a running average: it must stay below twice the loss of a uniform guess, 2 ln V, and,
+ * once there are enough reports for it to mean something, within {@linkcode RISE} of its best.
+ */
+class LossWatch {
+  /** Reports so far. */
+  reports = 0;
+  /** Σ of reports, each weighted {@linkcode MEMORY} to the power of its age. */
+  weighted = 0;
+  /** Least average since it means something. */
+  best = Number.MAX_VALUE;
+
+  /** Takes in a report; tells whether the run can go on. */
+  accepts(loss: number, gradNorm: number, vocabSize: number): boolean {
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) return false;
+    this.reports++;
+    this.weighted = MEMORY * this.weighted + loss;
+    const average = this.weighted * (1 - MEMORY) / (1 - MEMORY ** this.reports);
+    if (this.reports >= SETTLED) this.best = Math.min(this.best, average);
+    return average < 2 * Math.log(vocabSize) && average < this.best + RISE;
+  }
+}
+
+/** Weight of the past in the running average at each report. */
+const MEMORY = 0.95;
+/** Reports after which the average counts as settled. */
+const SETTLED = 50;
+/** Nats by which the settled average may rise above its best. */
+const RISE = 2;
 
 /**
  * Trains one model. Make one with {@linkcode Trainer.create} or {@linkcode Trainer.resume}.
@@ -145,7 +173,7 @@ export class Trainer implements Disposable {
   readonly #validation: Record<string, TokenizedCorpus>;
   #step = 0;
   #tokens = 0;
-  #best = Infinity;
+  readonly #watch = new LossWatch();
 
   private constructor(
     config: ModelConfig,
@@ -196,7 +224,7 @@ export class Trainer implements Disposable {
    */
   static async resume(folder: string, options: ResumeOptions): Promise<Trainer> {
     const { config, parameters, m, v, state, tokenizerJson } = await loadCheckpoint(folder);
-    const { settings, step, tokens, best, stream } = state as unknown as TrainerState;
+    const { settings, step, tokens, watch, stream } = state as unknown as TrainerState;
     const tokenizer = Tokenizer.fromJSON(tokenizerJson);
     const changed = { ...settings, steps: options.steps ?? settings.steps };
     const trainer = await Trainer.#build(
@@ -213,7 +241,7 @@ export class Trainer implements Disposable {
     trainer.#stream.restore(stream);
     trainer.#step = step;
     trainer.#tokens = tokens;
-    trainer.#best = best;
+    Object.assign(trainer.#watch, watch);
     return trainer;
   }
 
@@ -276,8 +304,8 @@ export class Trainer implements Disposable {
    * (each step on WebAssembly, every tenth on WebGPU). Stops after the step in progress when
    * `signal` aborts; run it again to go on.
    *
-   * @throws {DivergenceError} if loss or gradient norm are not finite, or the loss is far above its
-   * best; nothing that was saved is touched.
+   * @throws {DivergenceError} if loss or gradient norm are not finite, or the average loss is far
+   * above its best; nothing that was saved is touched.
    */
   async *run(
     options: { steps?: number; signal?: AbortSignal } = {},
@@ -300,10 +328,9 @@ export class Trainer implements Disposable {
       const stops = this.#step >= last || options.signal?.aborted;
       if (this.#step % this.#engine.reportEvery !== 0 && !stops) continue;
       const { loss, gradNorm } = await this.#engine.readStats();
-      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm) || loss > this.#best + DIVERGED) {
+      if (!this.#watch.accepts(loss, gradNorm, this.config.vocabSize)) {
         throw new DivergenceError(this.#step, loss, gradNorm);
       }
-      this.#best = Math.min(this.#best, loss);
       const now = performance.now();
       const tokensPerSecond = taken * 1000 / (now - started);
       yield { step: this.#step, loss, gradNorm, lr, tokensPerSecond, tokens: this.#tokens };
@@ -342,7 +369,7 @@ export class Trainer implements Disposable {
       settings: this.settings,
       step: this.#step,
       tokens: this.#tokens,
-      best: Number.isFinite(this.#best) ? this.#best : Number.MAX_VALUE,
+      watch: { ...this.#watch },
       stream: this.#stream.state(),
     };
     await saveCheckpoint(folder, {
