@@ -1,5 +1,5 @@
 /**
- * Local stand-in for the part of `jsr:@std/cli` that this project uses. Never published.
+ * Local stand-in for the part of `jsr:@std/cli` that this project uses. The published package resolves the real one.
  *
  * @module
  */

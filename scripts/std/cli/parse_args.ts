@@ -1,6 +1,6 @@
 /**
  * Local stand-in for `parseArgs` of `jsr:@std/cli`: same name and the same behaviour for the options
- * that this project uses, so that a clone needs no JSR. Never published.
+ * that this project uses, so that a clone needs no JSR. The published package resolves the real one.
  *
  * @module
  */
