@@ -2,7 +2,7 @@
 // rows are packed once, then pairs of a query tile and a key tile are multiplied, and of the T×T
 // scores only one tile exists at a time.
 
-import { exp, laneMax, laneSum, log, madd } from "./math";
+import { expOne, expRow, laneMax, laneSum, log } from "./math";
 import { nextTask, sharedScratch, threadIndex, threadScratch } from "./threads";
 import {
   columnPanels,
@@ -19,8 +19,8 @@ import {
 export const SPAN: usize = 40;
 /** Bytes from row to row of a tile of scores. */
 export const STRIDE: usize = SPAN * 4;
-/** Stands for minus infinity. */
-const LOWEST: f32 = -1e30;
+/** Stands for minus infinity; times any scale it is still far below every score. */
+export const LOWEST: f32 = -1e30;
 
 /**
  * c (rows, columns) += left · right over k, of packed panels; `stride` bytes from row to row of c.
@@ -73,15 +73,20 @@ export function firstKeyOf(positions: usize, i: usize, rows: usize): usize {
   return first;
 }
 
-/** All ones in the lanes whose key j + column … + 3 lies in first … last. */
-
-@inline
-export function visible(j: usize, column: usize, first: usize, last: usize): v128 {
-  const keys = i32x4.add(i32x4.splat(<i32> (j + column)), i32x4(0, 1, 2, 3));
-  return v128.and(
-    i32x4.ge_s(keys, i32x4.splat(<i32> first)),
-    i32x4.le_s(keys, i32x4.splat(<i32> last)),
-  );
+/**
+ * Keeps of a row of dot products with keys j … j + SPAN − 1 those with keys first … last; the others
+ * become `other`. Nothing is done for a row that sees all keys.
+ */
+export function maskRow(row: usize, j: usize, first: usize, last: usize, other: f32): void {
+  if (first <= j && last >= j + SPAN - 1) return;
+  const low = i32x4.splat(<i32>first), high = i32x4.splat(<i32>last), four = i32x4.splat(4);
+  const others = f32x4.splat(other);
+  let keys = i32x4.add(i32x4.splat(<i32>j), i32x4(0, 1, 2, 3));
+  for (const end = row + STRIDE; row < end; row += 16) {
+    const seen = v128.and(i32x4.ge_s(keys, low), i32x4.le_s(keys, high));
+    v128.store(row, v128.bitselect(v128.load(row), others, seen));
+    keys = i32x4.add(keys, four);
+  }
 }
 
 /**
@@ -93,8 +98,8 @@ export function visible(j: usize, column: usize, first: usize, last: usize): v12
 export function attentionForward(args: usize): void {
   const out = load<usize>(args), lse = load<usize>(args, 4), qkv = load<usize>(args, 8);
   const positions = load<usize>(args, 12), B = load<usize>(args, 16), T = load<usize>(args, 20);
-  const NH = load<usize>(args, 24), HS = load<usize>(args, 28), C = NH * HS, row = 3 * C * 4;
-  const scale = f32x4.splat(1 / sqrt<f32>(<f32> HS));
+  const NH = load<usize>(args, 24), HS = load<usize>(args, 28), C = NH * HS, row = C * 12;
+  const scale: f32 = 1 / sqrt<f32>(<f32> HS);
 
   const keys = sharedScratch() + <usize> threadIndex() * load<usize>(args, 32);
   const padded = columnPanels(T) * COLUMNS, width = columnPanels(HS) * COLUMNS;
@@ -158,36 +163,29 @@ function softmaxRow(
   state: usize,
   sums: usize,
   HS: usize,
-  scale: v128,
+  scale: f32,
   j: usize,
   first: usize,
   last: usize,
 ): void {
-  const before = load<f32>(state), lowest = f32x4.splat(LOWEST);
-  let highest = lowest;
-  for (let c: usize = 0; c < SPAN; c += 4) {
-    const score = f32x4.mul(v128.load(scores + c * 4), scale);
-    const masked = v128.bitselect(score, lowest, visible(j, c, first, last));
-    v128.store(scores + c * 4, masked);
-    highest = f32x4.pmax(highest, masked);
+  if (first >= j + SPAN) { // no key of this tile is seen
+    memory.fill(scores, 0, STRIDE);
+    return;
   }
-  const m = max(before, laneMax(highest)), shift = f32x4.splat(m);
-  let total = f32x4.splat(0);
-  for (let c: usize = 0; c < SPAN; c += 4) {
-    const e = v128.and(
-      exp(f32x4.sub(v128.load(scores + c * 4), shift)),
-      visible(j, c, first, last),
-    );
-    v128.store(scores + c * 4, e);
-    total = f32x4.add(total, e);
+  maskRow(scores, j, first, last, LOWEST);
+  let highest = v128.load(scores);
+  for (let at: usize = 16; at < STRIDE; at += 16) {
+    highest = f32x4.pmax(highest, v128.load(scores + at));
   }
+  const before = load<f32>(state), m = max(before, laneMax(highest) * scale);
+  const total = laneSum(expRow(scores, scores, STRIDE, scale, m));
   if (m != before) {
-    const shrink = exp(f32x4.splat(before - m));
+    const shrink = expOne(before - m), factor = f32x4.splat(shrink);
     for (let at: usize = 0; at < HS * 4; at += 16) {
-      v128.store(sums + at, f32x4.mul(v128.load(sums + at), shrink));
+      v128.store(sums + at, f32x4.mul(v128.load(sums + at), factor));
     }
-    store<f32>(state, load<f32>(state, 4) * f32x4.extract_lane(shrink, 0), 4);
+    store<f32>(state, load<f32>(state, 4) * shrink, 4);
   }
   store<f32>(state, m);
-  store<f32>(state, load<f32>(state, 4) + laneSum(total), 4);
+  store<f32>(state, load<f32>(state, 4) + total, 4);
 }

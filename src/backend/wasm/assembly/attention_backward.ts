@@ -1,8 +1,8 @@
 // The backward pass of attention (Dao et al. 2022): probabilities are computed again from the
 // scores and their log-sum-exp, one tile at a time. A task is one head of one sequence.
 
-import { firstKey, firstKeyOf, multiplyPanels, SPAN, STRIDE, visible } from "./attention";
-import { exp } from "./math";
+import { firstKey, firstKeyOf, LOWEST, maskRow, multiplyPanels, SPAN, STRIDE } from "./attention";
+import { expRow } from "./math";
 import { dot } from "./matvec";
 import { nextTask, sharedScratch, threadIndex, threadScratch } from "./threads";
 import {
@@ -17,13 +17,13 @@ import {
   TILE,
 } from "./tiles";
 
-/** Words: dqkv, dout, out, lse, qkv, positions, B, T, NH, HS, bytes of shared scratch for one thread. */
+/** Words: dqkv, dout, out, lse, qkv, positions, B, T, NH, HS, bytes of scratch for one thread. */
 export function attentionBackward(args: usize): void {
   const dqkv = load<usize>(args), dout = load<usize>(args, 4), out = load<usize>(args, 8);
   const lse = load<usize>(args, 12), qkv = load<usize>(args, 16);
   const positions = load<usize>(args, 20), B = load<usize>(args, 24), T = load<usize>(args, 28);
   const NH = load<usize>(args, 32), HS = load<usize>(args, 36), C = NH * HS;
-  const row = 3 * C * 4, outRow = C * 4;
+  const row = C * 12, outRow = C * 4;
   const scale: f32 = 1 / sqrt<f32>(<f32> HS);
 
   // The four matrices as left (rows) and right (columns) factors; those packed by tile take
@@ -101,13 +101,12 @@ function scoreGradient(
   first: usize,
   last: usize,
 ): void {
-  const shift = f32x4.splat(lse), factor = f32x4.splat(scale);
+  maskRow(scores, j, first, last, LOWEST);
+  expRow(scores, scores, STRIDE, scale, lse);
+  const factor = f32x4.splat(scale), shift = f32x4.splat(delta);
   for (let at: usize = 0; at < STRIDE; at += 16) {
-    const seen = visible(j, at / 4, first, last);
-    const score = f32x4.mul(v128.load(scores + at), factor);
-    const p = v128.and(exp(f32x4.sub(score, shift)), seen);
-    const d = f32x4.sub(v128.load(dscores + at), f32x4.splat(delta));
-    v128.store(scores + at, p);
-    v128.store(dscores + at, v128.and(f32x4.mul(f32x4.mul(p, d), factor), seen));
+    const d = f32x4.mul(f32x4.sub(v128.load(dscores + at), shift), factor);
+    v128.store(dscores + at, f32x4.mul(v128.load(scores + at), d));
   }
+  maskRow(dscores, j, first, last, 0);
 }

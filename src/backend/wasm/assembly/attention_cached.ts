@@ -1,6 +1,6 @@
 // Attention of new rows over the key/value cache.
 
-import { exp, laneMax, laneSum, laneSums, madd } from "./math";
+import { expOne, expRow, laneMax, laneSum, laneSums, madd } from "./math";
 import { dot } from "./matvec";
 import { barrier, nextTask, sharedScratch, threadIndex } from "./threads";
 
@@ -77,16 +77,10 @@ function attend(
     store<f32>(scores + i * 4, score);
     highest = max(highest, score);
   }
-  const shift = f32x4.splat(highest);
-  let totals = f32x4.splat(0);
-  for (i = 0; i + 4 <= count; i += 4) {
-    const e = exp(f32x4.sub(v128.load(scores + i * 4), shift));
-    v128.store(scores + i * 4, e);
-    totals = f32x4.add(totals, e);
-  }
-  let total = laneSum(totals);
+  i = count & ~3;
+  let total = laneSum(expRow(scores, scores, i * 4, 1, highest));
   for (; i < count; i++) {
-    const e = f32x4.extract_lane(exp(f32x4.splat(load<f32>(scores + i * 4) - highest)), 0);
+    const e = expOne(load<f32>(scores + i * 4) - highest);
     store<f32>(scores + i * 4, e);
     total += e;
   }

@@ -1,6 +1,6 @@
 // Softmax cross-entropy with its gradient, in place.
 
-import { exp, laneMax, laneSum, log } from "./math";
+import { expOne, expRow, laneMax, laneSum, log } from "./math";
 import { nextTask } from "./threads";
 
 const IGNORED: u32 = 0xffffffff;
@@ -25,7 +25,7 @@ export function crossEntropy(args: usize): void {
   }
 }
 
-/** The loss of one row of `bytes`, whose target is at byte `target`; the row becomes its gradient. */
+/** The loss of a row whose target stands at byte `target`; the row becomes its gradient. */
 function rowLoss(row: usize, bytes: usize, target: usize, scale: f32): f32 {
   const whole = bytes & ~15;
   // A NaN may be passed over here; its exponential below is NaN all the same.
@@ -42,25 +42,9 @@ function rowLoss(row: usize, bytes: usize, target: usize, scale: f32): f32 {
   for (; i < bytes; i += 4) highest = max(highest, load<f32>(row + i));
   const atTarget = load<f32>(row + target);
 
-  const shift = f32x4.splat(highest);
-  let s0 = f32x4.splat(0), s1 = s0;
-  for (i = 0; i + 32 <= whole; i += 32) {
-    const e0 = exp(f32x4.sub(v128.load(row + i), shift));
-    const e1 = exp(f32x4.sub(v128.load(row + i, 16), shift));
-    v128.store(row + i, e0);
-    v128.store(row + i, e1, 16);
-    s0 = f32x4.add(s0, e0);
-    s1 = f32x4.add(s1, e1);
-  }
-  if (i < whole) {
-    const e = exp(f32x4.sub(v128.load(row + i), shift));
-    v128.store(row + i, e);
-    s0 = f32x4.add(s0, e);
-    i += 16;
-  }
-  let total = laneSum(f32x4.add(s0, s1));
-  for (; i < bytes; i += 4) {
-    const e = f32x4.extract_lane(exp(f32x4.splat(load<f32>(row + i) - highest)), 0);
+  let total = laneSum(expRow(row, row, whole, 1, highest));
+  for (i = whole; i < bytes; i += 4) {
+    const e = expOne(load<f32>(row + i) - highest);
     store<f32>(row + i, e);
     total += e;
   }

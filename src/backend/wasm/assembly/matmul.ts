@@ -2,7 +2,7 @@
 // at a time; a task multiplies MC rows of the left factor with some columns of it.
 
 import { MatmulFlag } from "../opcodes";
-import { gelu, geluDerivative } from "./math";
+import { geluDerivativeRow, geluRow } from "./math";
 import { matvec, matvecTransposed } from "./matvec";
 import { barrier, nextTask, sharedScratch, threadCount, threadScratch } from "./threads";
 import {
@@ -27,7 +27,7 @@ export const KC: usize = 384;
 const MC: usize = 80;
 /** Columns of one task of packing. */
 const PACKED_COLUMNS: usize = 64;
-/** Up to so many rows the right factor is read as it lies: packing would cost more than it saves. */
+/** Up to so many rows the right factor is read as it lies: packing costs more than it saves. */
 const FEW_ROWS: usize = 4;
 /** The same for a transposed right factor, whose packing costs twice as much. */
 const FEW_ROWS_TRANSPOSED: usize = 8;
@@ -45,7 +45,7 @@ export function matmul(args: usize): void {
     return;
   }
   const parts = (k + KC - 1) / KC, kc = (k + parts - 1) / parts;
-  const packed = sharedScratch(), left = threadScratch() + TILE;
+  const packed = sharedScratch(), left = threadScratch() + 3 * TILE;
   // Tasks of whole panels, enough of them to keep the threads busy to the end.
   const rowTasks = (m + MC - 1) / MC;
   const wanted = max<usize>(1, (16 * <usize> threadCount() + rowTasks - 1) / rowTasks);
@@ -98,7 +98,6 @@ function multiplyBlock(
       storeTile(
         args,
         tile,
-        COLUMNS * 4,
         i + ir,
         min(ROWS, rows - ir),
         j + jr,
@@ -111,13 +110,12 @@ function multiplyBlock(
 }
 
 /**
- * Adds a tile (`stride` bytes from row to row) to `out` at row i and column j, or starts with it;
- * after the last part of k the epilogue follows.
+ * Adds a tile to `out` at row i and column j, or starts with it; after the last part of k the
+ * epilogue follows. The tile is used up, and so is scratch of twice its size behind it.
  */
 export function storeTile(
   args: usize,
   tile: usize,
-  stride: usize,
   i: usize,
   rows: usize,
   j: usize,
@@ -125,55 +123,67 @@ export function storeTile(
   first: bool,
   last: bool,
 ): void {
-  const out = load<usize>(args), bias = load<usize>(args, 12), geluInto = load<usize>(args, 16);
-  const geluFrom = load<usize>(args, 20), residual = load<usize>(args, 24);
-  const n = load<usize>(args, 32);
-  const added = !first || (load<i32>(args, 40) & MatmulFlag.accumulate) != 0;
-  const plain = !last || (bias | geluInto | geluFrom | residual) == 0;
-  if (plain && !added && columns == COLUMNS) {
-    let to = out + (i * n + j) * 4;
-    for (; rows > 0; rows--) {
-      v128.store(to, v128.load(tile));
-      v128.store(to, v128.load(tile, 16), 16);
-      to += n * 4;
-      tile += stride;
-    }
-    return;
+  const out = load<usize>(args), n = load<usize>(args, 32), row = n * 4, stride = padded(columns);
+  const at = (i * n + j) * 4, bytes = columns * 4, size = rows * stride;
+  if (!first || (load<i32>(args, 40) & MatmulFlag.accumulate) != 0) {
+    addTile(tile, out + at, row, rows, bytes);
   }
-  for (let r: usize = 0; r < rows; r++) {
-    const row = ((i + r) * n + j) * 4, from = tile + r * stride;
+  if (last) {
+    const bias = load<usize>(args, 12), geluInto = load<usize>(args, 16);
+    const geluFrom = load<usize>(args, 20), residual = load<usize>(args, 24);
+    if (bias) addTile(tile, bias + j * 4, 0, rows, bytes);
+    if (geluInto) {
+      copyRows(geluInto + at, row, tile, stride, rows, bytes);
+      geluRow(tile, tile + TILE, size);
+    }
+    if (geluFrom) {
+      const slopes = tile + TILE;
+      copyRows(slopes, stride, geluFrom + at, row, rows, bytes);
+      geluDerivativeRow(slopes, tile + 2 * TILE, size);
+      for (let k: usize = 0; k < size; k += 16) {
+        v128.store(tile + k, f32x4.mul(v128.load(tile + k), v128.load(slopes + k)));
+      }
+    }
+    if (residual) addTile(tile, residual + at, row, rows, bytes);
+  }
+  copyRows(out + at, row, tile, stride, rows, bytes);
+}
+
+/** Bytes from row to row of a tile: COLUMNS, or more in a single row. */
+@inline
+function padded(columns: usize): usize {
+  return columnPanels(columns) * COLUMNS * 4;
+}
+
+/** Adds rows of `bytes`, `row` bytes apart, to those of the tile. */
+function addTile(tile: usize, from: usize, row: usize, rows: usize, bytes: usize): void {
+  const stride = padded(bytes / 4), whole = bytes & ~15;
+  for (; rows > 0; rows--) {
     let c: usize = 0;
-    for (; c + 4 <= columns; c += 4) {
-      const at = row + c * 4;
-      let x = v128.load(from + c * 4);
-      if (added) x = f32x4.add(x, v128.load(out + at));
-      if (!plain) {
-        if (bias) x = f32x4.add(x, v128.load(bias + (j + c) * 4));
-        if (geluInto) {
-          v128.store(geluInto + at, x);
-          x = gelu(x);
-        }
-        if (geluFrom) x = f32x4.mul(x, geluDerivative(v128.load(geluFrom + at)));
-        if (residual) x = f32x4.add(x, v128.load(residual + at));
-      }
-      v128.store(out + at, x);
+    for (; c < whole; c += 16) {
+      v128.store(tile + c, f32x4.add(v128.load(tile + c), v128.load(from + c)));
     }
-    for (; c < columns; c++) {
-      const at = row + c * 4;
-      let x = load<f32>(from + c * 4);
-      if (added) x += load<f32>(out + at);
-      if (!plain) {
-        if (bias) x += load<f32>(bias + (j + c) * 4);
-        if (geluInto) {
-          store<f32>(geluInto + at, x);
-          x = f32x4.extract_lane(gelu(f32x4.splat(x)), 0);
-        }
-        if (geluFrom) {
-          x *= f32x4.extract_lane(geluDerivative(f32x4.splat(load<f32>(geluFrom + at))), 0);
-        }
-        if (residual) x += load<f32>(residual + at);
-      }
-      store<f32>(out + at, x);
-    }
+    for (; c < bytes; c += 4) store<f32>(tile + c, load<f32>(tile + c) + load<f32>(from + c));
+    tile += stride;
+    from += row;
+  }
+}
+
+/** Copies rows of `bytes`, `toRow` and `fromRow` bytes apart. */
+function copyRows(
+  to: usize,
+  toRow: usize,
+  from: usize,
+  fromRow: usize,
+  rows: usize,
+  bytes: usize,
+): void {
+  const whole = bytes & ~15;
+  for (; rows > 0; rows--) {
+    let c: usize = 0;
+    for (; c < whole; c += 16) v128.store(to + c, v128.load(from + c));
+    for (; c < bytes; c += 4) store<f32>(to + c, load<f32>(from + c));
+    to += toRow;
+    from += fromRow;
   }
 }

@@ -7,7 +7,7 @@ import { nextTask, threadScratch } from "./threads";
 
 /** Columns of one task of `matvec`: eight chains of multiply-adds, two cache lines of every row. */
 const WIDTH: usize = 32;
-/** Rows of the transposed matrix in one task of `matvecTransposed`, few enough for the first-level cache. */
+/** Rows of the transposed matrix in one task of `matvecTransposed`; they fit the first-level cache. */
 const LINES: usize = 16;
 
 /** out (m, n) = a (m, k) · b (k, n), then the epilogue of `args`. */
@@ -23,7 +23,7 @@ export function matvec(args: usize, a: usize, b: usize, m: usize, n: usize, k: u
         for (; c + 4 <= columns; c += 4) fourColumns(tile + c * 4, row, from + c * 4, n * 4, k);
         for (; c < columns; c++) oneColumn(tile + c * 4, row, from + c * 4, n * 4, k);
       }
-      storeTile(args, tile, 0, i, 1, j, columns, true, true);
+      storeTile(args, tile, i, 1, j, columns, true, true);
     }
   }
 }
@@ -87,7 +87,7 @@ export function matvecTransposed(
       let c: usize = 0;
       for (; c + 4 <= lines; c += 4) fourDots(tile + c * 4, row, b + (j + c) * k * 4, k);
       for (; c < lines; c++) store<f32>(tile + c * 4, dot(row, b + (j + c) * k * 4, k));
-      storeTile(args, tile, 0, i, 1, j, lines, true, true);
+      storeTile(args, tile, i, 1, j, lines, true, true);
     }
   }
 }

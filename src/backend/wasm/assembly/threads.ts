@@ -15,7 +15,7 @@ let thread: i32 = 0;
 let threads: i32 = 1;
 let maySleep: bool = false;
 
-/** Tells this instance which of how many threads it is, and whether it may wait (browsers' main threads may not). */
+/** Tells this instance which of how many threads it is, and whether it may sleep: a page's may not. */
 export function configure(index: i32, count: i32, sleeps: bool): void {
   thread = index;
   threads = count;
