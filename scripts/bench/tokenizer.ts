@@ -1,10 +1,11 @@
 /**
- * Megabytes of text encoded per second on one thread.
+ * Megabytes of text per second on one thread: encoded, and learnt from.
  *
  * @module
  */
 
 import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
+import { trainTokenizer } from "../../src/tokenizer/train.ts";
 import { alternate, reason, type Result, type Runner } from "./measure.ts";
 
 /** Encodes a text and says whether the ids are right. */
@@ -88,18 +89,25 @@ async function ownScripts(): Promise<string> {
   return texts.sort().join("\n");
 }
 
-/** Times encoding. A contender whose ids are wrong is not timed. */
+/** Tokens of the vocabulary that training makes. */
+const TRAINED_VOCABULARY = 2000;
+
+/**
+ * Times encoding, then training. A contender whose ids are wrong is not timed. `tokenizers` can train
+ * too, but its package for JavaScript takes neither a vocabulary size nor a trainer.
+ */
 export async function benchTokenizer(options: TokenizerBenchOptions): Promise<Result[]> {
   const text = options.text === undefined
     ? await ownScripts()
     : await Deno.readTextFile(options.text);
   const bytes = new TextEncoder().encode(text).length;
+  const input = `${options.text === undefined ? "our scripts" : "a file"}, ${bytes} bytes`;
   const results: Result[] = [], timed: { result: Result; runner: Runner }[] = [];
   for (const contender of options.contenders) {
     const result: Result = {
       bench: "tokenizer",
       contender,
-      input: `${options.text === undefined ? "our scripts" : "a file"}, ${bytes} bytes`,
+      input,
       unit: "MB/s",
       note: "",
     };
@@ -114,6 +122,23 @@ export async function benchTokenizer(options: TokenizerBenchOptions): Promise<Re
     } catch (error) {
       result.note = `not run: ${reason(error)}`;
     }
+  }
+  const train = async (): Promise<void> => {
+    await trainTokenizer({ texts: [text], vocabSize: TRAINED_VOCABULARY });
+  };
+  const training: Result = {
+    bench: "tokenizer",
+    contender: "trainTokenizer",
+    input,
+    unit: "MB/s",
+    note: `${TRAINED_VOCABULARY} tokens, two stages`,
+  };
+  results.push(training);
+  try {
+    await train();
+    timed.push({ result: training, runner: { work: bytes / 1e6, run: train } });
+  } catch (error) {
+    training.note = `not run: ${reason(error)}`;
   }
   const rates = await alternate(timed.map(({ runner }) => runner), options.rounds);
   timed.forEach(({ result }, i) => result.value = rates[i]);
