@@ -160,6 +160,11 @@ function addTile(tile: usize, from: usize, row: usize, rows: usize, bytes: usize
   const stride = padded(bytes / 4), whole = bytes & ~15;
   for (; rows > 0; rows--) {
     let c: usize = 0;
+    if (bytes == COLUMNS * 4) { // nearly always
+      v128.store(tile, f32x4.add(v128.load(tile), v128.load(from)));
+      v128.store(tile, f32x4.add(v128.load(tile, 16), v128.load(from, 16)), 16);
+      c = bytes;
+    }
     for (; c < whole; c += 16) {
       v128.store(tile + c, f32x4.add(v128.load(tile + c), v128.load(from + c)));
     }
@@ -181,6 +186,11 @@ function copyRows(
   const whole = bytes & ~15;
   for (; rows > 0; rows--) {
     let c: usize = 0;
+    if (bytes == COLUMNS * 4) {
+      v128.store(to, v128.load(from));
+      v128.store(to, v128.load(from, 16), 16);
+      c = bytes;
+    }
     for (; c < whole; c += 16) v128.store(to + c, v128.load(from + c));
     for (; c < bytes; c += 4) store<f32>(to + c, load<f32>(from + c));
     to += toRow;
