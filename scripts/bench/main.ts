@@ -6,6 +6,7 @@
  */
 
 import { parseArgs } from "@std/cli";
+import { UsageError } from "../../src/cli/usage.ts";
 import { preset } from "../../src/model/config.ts";
 import { benchDecode, DECODERS } from "./decode.ts";
 import { benchMatmul, MULTIPLIERS } from "./matmul.ts";
@@ -40,8 +41,6 @@ tokens and fewer decoded ones. What a software adapter scores says nothing about
 const BENCHES = ["train", "decode", "matmul", "tokenizer", "memory"] as const;
 
 const PEERS: string[] = ["jax-js", "tfjs", "tokenizers", "gpt-tokenizer"];
-
-class UsageError extends Error {}
 
 interface Options {
   benches: readonly string[];
