@@ -11,6 +11,7 @@
 import { parseArgs } from "@std/cli";
 import { bashChecker, scoreScripts, scoreStories, SCORING_RULE } from "../src/evaluate.ts";
 import { Bashling } from "../src/generator/generator.ts";
+import { PRESETS } from "../src/model/config.ts";
 import { parameterLayout } from "../src/model/parameters.ts";
 import { duration, type LogEntry, lossCurves } from "../src/trainer/report.ts";
 import type { RunPlan } from "../src/trainer/run.ts";
@@ -42,6 +43,26 @@ if (!weights || !runs || !stories || !pairs || !scripts) {
 
 const baseName = (path: string): string => path.split("/").slice(-2).join("/");
 
+/** The command line of a plan; data files by their last folder and name. */
+function commandOf(plan: RunPlan): string {
+  const paths = (flag: string, list: RunPlan["data"]) =>
+    list.map(({ path, weight }) => ` ${flag} ${baseName(path)}${weight === 1 ? "" : `=${weight}`}`);
+  const settings = Object.entries(plan.settings).filter(([, value]) => value !== undefined)
+    .map(([name, value]) => ` --${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)} ${value}`);
+  return [
+    plan.stage === "language" ? "deno task pretrain" : "deno task finetune --no-own-scripts",
+    plan.stage === "language" ? ` --preset ${presetOf(plan)}` : "",
+    ...paths("--data", plan.data),
+    ...paths("--stories", plan.stories),
+    plan.stories.length > 0 ? ` --stories-share ${plan.storiesShare}` : "",
+    ...paths("--valid", plan.valid),
+    ...settings,
+  ].join("");
+}
+
+const presetOf = ({ config }: RunPlan): string =>
+  Object.entries(PRESETS).find(([, shape]) => shape.width === config.width)?.[0] ?? "small";
+
 /** A run's row of the recipe, and its curve as a file beside the card. */
 async function describeRun(folder: string): Promise<string[]> {
   const plan = JSON.parse(await Deno.readTextFile(`${folder}/run.json`)) as RunPlan;
@@ -52,8 +73,6 @@ async function describeRun(folder: string): Promise<string[]> {
   const stage = plan.stage === "language" ? "1, language" : "2, code";
   const figure = `loss-${plan.stage}.svg`;
   await Deno.writeTextFile(`${weights}/${figure}`, lossCurves(log, `Stage ${stage}`));
-  const numbers = Object.entries(plan.settings).filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name} ${value}`).join(", ");
   const data = [...plan.data, ...plan.stories]
     .map(({ path, weight }) => `${baseName(path)}${weight === 1 ? "" : ` × ${weight}`}`);
   const scores = log.filter((entry) => entry.kind === "validation");
@@ -69,13 +88,13 @@ async function describeRun(folder: string): Promise<string[]> {
     `- Data: ${data.join(", ")}${
       plan.stories.length > 0 ? ` (stories: ${plan.storiesShare} of the tokens)` : ""
     }`,
-    `- Settings: ${numbers}`,
     `- Steps ${last.step}, tokens seen ${last.tokens.toLocaleString("en")}, wall-clock ${
       duration(last.seconds)
     }`,
     `- Training loss at the end ${last.loss.toFixed(3)}; first validation ${
       score(scores[0])
     }; last validation ${score(scores.at(-1))}`,
+    `- Command: \`${commandOf(plan)}\``,
     "",
     `![Loss of stage ${stage}](${figure})`,
     "",
@@ -110,7 +129,7 @@ for (const [i, prompt] of PROMPTS.entries()) {
   samples.push(`Seed ${i + 1}${verdict}:`, "", "````bash", script.trimEnd(), "````", "");
 }
 const described = (await Promise.all(runs.split(",").map(describeRun))).flat();
-const notes = flags.notes ? [await Deno.readTextFile(flags.notes), ""] : [];
+const notes = flags.notes ? [(await Deno.readTextFile(flags.notes)).trim(), ""] : [];
 
 const card = [
   "---",
