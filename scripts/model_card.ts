@@ -11,7 +11,7 @@
 import { parseArgs } from "@std/cli";
 import { bashChecker, scoreScripts, scoreStories, SCORING_RULE } from "../src/evaluate.ts";
 import { Bashling } from "../src/generator/generator.ts";
-import { PRESETS } from "../src/model/config.ts";
+import { type ModelConfig, PRESETS } from "../src/model/config.ts";
 import { parameterLayout } from "../src/model/parameters.ts";
 import { duration, type LogEntry, lossCurves } from "../src/trainer/report.ts";
 import type { RunPlan } from "../src/trainer/run.ts";
@@ -51,7 +51,7 @@ function commandOf(plan: RunPlan): string {
     .map(([name, value]) => ` --${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)} ${value}`);
   return [
     plan.stage === "language" ? "deno task pretrain" : "deno task finetune --no-own-scripts",
-    plan.stage === "language" ? ` --preset ${presetOf(plan)}` : "",
+    plan.from === undefined ? presetFlag(plan.config) : ` --from ${baseName(plan.from)}`,
     ...paths("--data", plan.data),
     ...paths("--stories", plan.stories),
     plan.stories.length > 0 ? ` --stories-share ${plan.storiesShare}` : "",
@@ -60,8 +60,13 @@ function commandOf(plan: RunPlan): string {
   ].join("");
 }
 
-const presetOf = ({ config }: RunPlan): string =>
-  Object.entries(PRESETS).find(([, shape]) => shape.width === config.width)?.[0] ?? "small";
+/** The flag of the preset that has this shape; none if it is nobody's. */
+function presetFlag(config: ModelConfig): string {
+  const same = (shape: ModelConfig) =>
+    shape.layers === config.layers && shape.width === config.width && shape.heads === config.heads;
+  const found = Object.entries(PRESETS).find(([, shape]) => same(shape));
+  return found ? ` --preset ${found[0]}` : "";
+}
 
 /** A run's row of the recipe, and its curve as a file beside the card. */
 async function describeRun(folder: string): Promise<string[]> {

@@ -11,7 +11,7 @@ import { tokenFile, TokenizedCorpus } from "../corpus/tokenized.ts";
 import type { BatchSource } from "../corpus/batches.ts";
 import { readDocuments } from "../corpus/documents.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { saveWeights } from "../model/weights.ts";
+import { loadWeights, saveWeights } from "../model/weights.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TrainingBackend } from "./create_engine.ts";
 import { lossCurves, Progress, RunLog } from "./report.ts";
@@ -173,9 +173,7 @@ export async function startRun(
   const progress = new Progress();
   const tokenizer = await Tokenizer.load(plan.tokenizer);
   const { sources, validation } = await loadCorpora(plan, tokenizer, progress);
-  const parameters = plan.from
-    ? (await (await import("../model/weights.ts")).loadWeights(plan.from)).parameters
-    : undefined;
+  const parameters = plan.from ? (await loadWeights(plan.from)).parameters : undefined;
   const settings = { ...plan.settings };
   if (plan.epochs !== undefined) {
     const shape = {
