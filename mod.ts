@@ -13,15 +13,18 @@
  * @module
  */
 
-export {
-  Bashling,
-  type GenerationResult,
-  type LoadOptions,
-  type Piece,
-  type Score,
-} from "./src/generator/generator.ts";
+export { Bashling, type LoadOptions, type Score } from "./src/generator/generator.ts";
+export type {
+  Explanation,
+  GenerationResult,
+  Piece,
+  TokenProbability,
+} from "./src/generator/generation.ts";
+export type { Script } from "./src/generator/choose.ts";
+export type { CompleteOptions, GenerateOptions } from "./src/generator/options.ts";
+export { classify, type Finding, type Verdict, type VerdictLevel } from "./src/safety/verdict.ts";
+export { checkSyntax, Syntax, type SyntaxCheck } from "./src/syntax/syntax.ts";
 export type { BackendName } from "./src/backend/backend.ts";
-export type { GenerateOptions } from "./src/generator/options.ts";
 export { type ModelConfig, type Preset, PRESETS } from "./src/model/config.ts";
 export {
   type TrainProgress,

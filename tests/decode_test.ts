@@ -1,8 +1,9 @@
-import { assert } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import type { Backend } from "../src/backend/backend.ts";
 import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
 import { WasmBackend } from "../src/backend/wasm/wasm_backend.ts";
 import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
+import { logSumExp } from "../src/generator/sampler.ts";
 import { Decoder } from "../src/gpt/decode.ts";
 import { allocateActivations, sequenceForward } from "../src/gpt/forward.ts";
 import type { ModelConfig } from "../src/model/config.ts";
@@ -63,9 +64,8 @@ async function checkDecoder(backend: Backend): Promise<void> {
       const step = { tokens: new Uint32Array(2), positions: new Uint32Array(2).fill(0xffffffff) };
       step.tokens[slot] = tokens[t];
       step.positions[slot] = t;
-      const both = await decoder.step(step.tokens, step.positions);
-      const name = `prompt of ${length}, position ${t}`;
-      assertClose(both.subarray(slot * V, (slot + 1) * V), row(t), name);
+      const logits = (await decoder.step(step.tokens, step.positions))[slot]!;
+      assertClose(await logits.all(), row(t), `prompt of ${length}, position ${t}`);
     }
   }
   // A prompt in parts, cut at every place around a chunk's end, and two streams in one step.
@@ -74,9 +74,17 @@ async function checkDecoder(backend: Backend): Promise<void> {
       decoder.prefill(slot, tokens.subarray(0, cut), 0);
       decoder.prefill(slot, tokens.subarray(cut, 110 + slot), cut);
     }
-    const both = await decoder.step(tokens.slice(110, 112), Uint32Array.of(110, 111));
-    assertClose(both.subarray(0, V), row(110), `cut at ${cut}, first stream`);
-    assertClose(both.subarray(V), row(111), `cut at ${cut}, second stream`);
+    const [one, two] = await decoder.step(tokens.slice(110, 112), Uint32Array.of(110, 111));
+    const logits = await Promise.all([one!.all(), two!.all()]);
+    assertClose(logits[0], row(110), `cut at ${cut}, first stream`);
+    assertClose(logits[1], row(111), `cut at ${cut}, second stream`);
+    logits.forEach((all, i) => {
+      const { values, ids, normalizer } = [one!, two!][i];
+      assertEquals([...values], Array.from(ids, (id) => all[id]));
+      assert(values.every((value, k) => k === 0 || value <= values[k - 1]));
+      assertEquals(values[0], Math.max(...all));
+      assertAlmostEquals(normalizer, logSumExp(all), 1e-5);
+    });
   }
 }
 

@@ -1,10 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import {
-  Bashling,
-  type GenerationResult,
-  type LoadOptions,
-  type Piece,
-} from "../src/generator/generator.ts";
+import type { GenerationResult, Piece } from "../src/generator/generation.ts";
+import { Bashling, type LoadOptions } from "../src/generator/generator.ts";
 import type { GenerateOptions } from "../src/generator/options.ts";
 import { Random } from "../src/random.ts";
 import { config, tokenizer, writeRandomModel } from "./random_model.ts";
@@ -26,6 +22,9 @@ async function withModel(
   }
 }
 
+/** What is drawn alone, whether bash or not; what makes it bash is in generator_syntax_test.ts. */
+const FREE = { syntax: "off", verdict: false } as const;
+
 /** Everything that a generation gives. */
 async function collect(
   model: Bashling,
@@ -33,7 +32,7 @@ async function collect(
   prompt = PROMPT,
 ): Promise<{ pieces: Piece[]; text: string; result: GenerationResult }> {
   const pieces: Piece[] = [];
-  const generation = model.generate(prompt, options);
+  const generation = model.generate(prompt, { ...FREE, ...options });
   let next = await generation.next();
   for (; !next.done; next = await generation.next()) pieces.push(next.value);
   return { pieces, text: pieces.map(({ text }) => text).join(""), result: next.value };
@@ -46,7 +45,7 @@ for (const backend of ["reference", "wasm", "tfjs"] as const) {
       const first = await collect(model, options);
       const second = await collect(model, options);
       assertEquals(first, second);
-      assertEquals(await model.complete(PROMPT, options), first.text);
+      assertEquals(await model.complete(PROMPT, { ...FREE, ...options }), first.text);
       assert(first.text !== (await collect(model, { ...options, seed: 5 })).text);
       assertEquals(first.pieces[0].text, BEGINNING);
       assertEquals(first.result.promptTokens, tokenizer.encode(BEGINNING.trimEnd()).length);
@@ -179,6 +178,8 @@ Deno.test("generate() throws at once when an option is wrong", () =>
       [{ stop: [""] }, RangeError, "empty string"],
       [{ stop: ["\ud800"] }, RangeError, "half a character"],
       [{ truncate: 1 }, TypeError, "boolean"],
+      [{ verdict: "no" }, TypeError, "verdict is of type string"],
+      [{ syntax: "strict" }, RangeError, "expected one of off, check, enforce"],
       [{ signal: {} }, TypeError, "AbortSignal"],
       [{ maxtokens: 5 }, TypeError, "no option maxtokens"],
     ];
@@ -222,7 +223,7 @@ Deno.test("generate() lets timers abort it", () =>
 for (const [backend, streams] of [["reference", 1], ["reference", 3], ["wasm", 3]] as const) {
   Deno.test(`generate() gives overlapping calls what each gets alone, with ${streams} streams on ${backend}`, () =>
     withModel(async (model) => {
-      const options = (seed: number) => ({ seed, maxTokens: 12 + seed });
+      const options = (seed: number) => ({ ...FREE, seed, maxTokens: 12 + seed });
       const alone: string[] = [];
       for (const seed of [1, 2, 3, 4, 5]) alone.push(await model.complete(PROMPT, options(seed)));
       const together = await Promise.all(
@@ -265,9 +266,9 @@ Deno.test("score() sums the same however documents are grouped", () =>
 for (const backend of ["wasm", "tfjs"] as const) {
   Deno.test(`Bashling writes and scores on ${backend} as on the reference backend`, () =>
     withModel(async (model, folder) => {
-      using other = await Bashling.load({ weights: folder, backend });
+      using other = await Bashling.load({ weights: folder, backend, precision: "f32" });
       assertEquals(other.backend.name, backend);
-      const options = { temperature: 0, maxTokens: 20 };
+      const options = { ...FREE, temperature: 0, maxTokens: 20 };
       assertEquals(await other.complete(PROMPT, options), await model.complete(PROMPT, options));
       const texts = ["for i in *.txt; do echo $i; done\n".repeat(20), "echo 東京"];
       const [a, b] = [await model.score(texts), await other.score(texts)];

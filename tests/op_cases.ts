@@ -4,7 +4,8 @@
  * and checks every backward op against finite differences of its forward op.
  */
 
-import { IGNORED, INACTIVE, type Ops, type Tensor } from "../src/backend/backend.ts";
+import { IGNORED, INACTIVE, INT8_BLOCK, type Ops, type Tensor } from "../src/backend/backend.ts";
+import { quantizeMatrix } from "../src/model/int8.ts";
 import type { Random } from "../src/random.ts";
 
 /** A tensor of a case: its shape and first contents. */
@@ -99,6 +100,51 @@ function matmulCase(
             geluFrom: t.geluFrom,
             residual: t.residual,
             accumulate: extras.includes("accumulate"),
+          }),
+      };
+    },
+  };
+}
+
+/** A random matrix (n, k) of int8, as three tensors. */
+function int8(random: Random, n: number, k: number): Record<string, CaseTensor> {
+  const { data } = floats(random, [n, k]);
+  const { packed, scales, sums } = quantizeMatrix(data as Float32Array, n, k, { row: k, column: 1 });
+  return {
+    packed: { shape: [Math.ceil(n / INT8_BLOCK), k / 4, INT8_BLOCK], data: packed },
+    scales: { shape: [n], data: scales },
+    sums: { shape: [n], data: sums },
+  };
+}
+
+/** A product with int8: one row, an even and an odd number of rows, and more than a thread's own. */
+function matmulInt8Case(name: string, extras: ("bias" | "gelu" | "residual")[]): OpCase {
+  return {
+    name: `matmulInt8 ${name}`,
+    tolerance: 2e-5,
+    draw(random) {
+      const m = 1 + random.below(random.below(2) === 0 ? 4 : 40);
+      const n = between(random, 1, 150), k = 4 * between(random, 1, 60);
+      const a = floats(random, [m, k], 1 / Math.sqrt(k));
+      a.data.fill(0.25, 0, random.below(4) === 0 ? k : 0); // now and then a row without a range
+      const tensors: Record<string, CaseTensor> = {
+        out: rubbish([m, n]),
+        a,
+        ...int8(random, n, k),
+      };
+      if (extras.includes("bias")) tensors.bias = floats(random, [n]);
+      if (extras.includes("residual")) tensors.residual = floats(random, [m, n]);
+      return {
+        tensors,
+        outputs: ["out"],
+        record: (ops, { out, a, packed, scales, sums, bias, residual }) =>
+          ops.matmulInt8({
+            out,
+            a,
+            b: { packed, scales, sums },
+            bias,
+            gelu: extras.includes("gelu"),
+            residual,
           }),
       };
     },
@@ -407,4 +453,42 @@ export const OP_CASES: OpCase[] = [
       };
     },
   })),
+  {
+    name: "embeddingForwardInt8",
+    tolerance: 1e-6,
+    draw(random) {
+      const [N, C, V, L] = [between(random, 1, 70), 4 * between(random, 1, 30), 53, 40];
+      return {
+        tensors: {
+          out: rubbish([N, C]),
+          tokens: words([N], () => random.below(V)),
+          positions: words([N], () => random.below(8) === 0 ? INACTIVE : random.below(L)),
+          ...int8(random, V, C),
+          wpe: floats(random, [L, C]),
+        },
+        outputs: ["out"],
+        record: (ops, { out, tokens, positions, packed, scales, sums, wpe }) =>
+          ops.embeddingForwardInt8({ out, tokens, positions, wte: { packed, scales, sums }, wpe }),
+      };
+    },
+  },
+  matmulInt8Case("alone", []),
+  matmulInt8Case("bias, gelu", ["bias", "gelu"]),
+  matmulInt8Case("bias, residual", ["bias", "residual"]),
+  {
+    name: "topLogits",
+    tolerance: 2e-5,
+    draw(random) {
+      const R = between(random, 1, 5), V = between(random, 1, 9000);
+      const K = between(random, 1, Math.min(V, 64));
+      const logits = floats(random, [R, V], 3);
+      // Equal logits, whose order is told by their indices.
+      logits.data = (logits.data as Float32Array).map((x, i) => i % 5 === 0 ? Math.round(x) : x);
+      return {
+        tensors: { out: rubbish([R, 1 + 2 * K]), logits },
+        outputs: ["out"],
+        record: (ops, { out, logits }) => ops.topLogits({ out, logits }),
+      };
+    },
+  },
 ];

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { Sampler, type SamplingOptions } from "../src/generator/sampler.ts";
+import { logSumExp, Sampler, type SamplingOptions } from "../src/generator/sampler.ts";
 import { Random } from "../src/random.ts";
 
 const PLAIN: SamplingOptions = {
@@ -99,9 +99,13 @@ Deno.test("Sampler gives log-probabilities of the model itself whatever the opti
   assertAlmostEquals(again.logprob, Math.log(0.7), 1e-6);
 });
 
-Deno.test("Sampler penalizes tokens that it has seen or drawn", () => {
+Deno.test("Sampler penalizes tokens that it has seen", () => {
   const sampler = new Sampler({ ...PLAIN, temperature: 0, repetitionPenalty: 2 });
-  const draw = () => sampler.draw(Float32Array.of(3, 2.9, -1, 2)).token;
+  const draw = () => {
+    const { token } = sampler.draw(Float32Array.of(3, 2.9, -1, 2));
+    sampler.see([token]);
+    return token;
+  };
   assertEquals([draw(), draw(), draw(), draw()], [0, 1, 3, 0]);
 });
 
@@ -127,4 +131,39 @@ Deno.test("Sampler repeats its draws when the seed is the same", () => {
 Deno.test("Sampler throws when a logit is not a number", () => {
   const sampler = new Sampler(PLAIN);
   assertThrows(() => sampler.draw(Float32Array.of(1, NaN)), Error, "not finite");
+});
+
+Deno.test("Sampler.drawFromTop() draws what draw() draws, or leaves it to draw()", () => {
+  const random = new Random(17), V = 300, K = 64;
+  const even = (id: number) => id % 2 === 0;
+  let decided = 0;
+  for (
+    const change of [
+      { topK: 50, topP: 0.9 },
+      { topK: 30 },
+      { topK: 20, topP: 0.5, minP: 0.1, temperature: 0.3 },
+      { temperature: 0 },
+      { topK: 0 },
+      { topK: 65 },
+      { topK: 30, repetitionPenalty: 1.2 },
+    ]
+  ) {
+    const [one, other] = [0, 1].map(() => new Sampler({ ...PLAIN, ...change }));
+    for (let i = 0; i < 300; i++) {
+      const logits = Float32Array.from({ length: V }, () => Math.round(20 * random.normal()) / 5);
+      const ids = Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
+      const top = { normalizer: logSumExp(logits), ids: ids.slice(0, K) };
+      const values = Float32Array.from(top.ids, (id) => logits[id]);
+      const allowed = i % 3 === 0 ? even : undefined;
+      const drawn = one.drawFromTop({ ...top, values }, allowed);
+      if (!drawn) {
+        one.draw(logits.slice(), allowed); // takes its random number
+        other.draw(logits.slice(), allowed);
+        continue;
+      }
+      decided++;
+      assertEquals(drawn, other.draw(logits.slice(), allowed, top.normalizer));
+    }
+  }
+  assert(decided > 900, `${decided} draws were decided by the largest logits`);
 });

@@ -21,7 +21,7 @@ Measures what is named, or everything. Each contender is checked before it is ti
 run in turn and their median counts. Close other programs first.
 
   --backend LIST       our backends: wasm,webgpu (default: both)
-  --vs LIST            peers: jax-js,tfjs,tokenizers,gpt-tokenizer (default: all), or none
+  --vs LIST            peers: llama.cpp,jax-js,tfjs,tokenizers,gpt-tokenizer (default: all), or none
   --preset NAME        tiny, small, base or medium (default: small)
   --batch-size N       sequences of a training step (default: 1)
   --length N           tokens of a sequence (default: the preset's context)
@@ -40,7 +40,7 @@ tokens and fewer decoded ones. What a software adapter scores says nothing about
 /** Benchmarks in the order in which they run. */
 const BENCHES = ["train", "decode", "matmul", "tokenizer", "memory"] as const;
 
-const PEERS: string[] = ["jax-js", "tfjs", "tokenizers", "gpt-tokenizer"];
+const PEERS: string[] = ["llama.cpp", "jax-js", "tfjs", "tokenizers", "gpt-tokenizer"];
 
 interface Options {
   benches: readonly string[];

@@ -67,6 +67,40 @@ export interface MatmulArgs {
 }
 
 /**
+ * A matrix (n, k) of 8-bit numbers with a scale for each row: element (j, l) is scales[j] · q. Kernels
+ * read it in the order in which it lies: rows in blocks of {@linkcode INT8_BLOCK}, a block in quads of
+ * columns, so that word (j / 16, l / 4, j % 16) of `packed` holds columns l to l + 3 of row j, lowest
+ * byte first. Rows that fill up the last block are zero. k is a multiple of 4.
+ */
+export interface Int8Matrix {
+  /** u32 (⌈n / 16⌉, k / 4, 16): four numbers from −127 to 127 in a word. */
+  readonly packed: Tensor;
+  /** (n). */
+  readonly scales: Tensor;
+  /** (n) the sum of each row, scales[j] · Σ q: what a constant added to the other factor adds. */
+  readonly sums: Tensor;
+}
+
+/** Rows of a block of an {@linkcode Int8Matrix}. */
+export const INT8_BLOCK = 16;
+
+/** Arguments of {@linkcode Ops.matmulInt8}. */
+export interface MatmulInt8Args {
+  /** Result (m, n). */
+  out: Tensor;
+  /** Left factor (m, k). */
+  a: Tensor;
+  /** Right factor (n, k), read as its transpose. */
+  b: Int8Matrix;
+  /** Row vector (n) added to every row of the product. */
+  bias?: Tensor;
+  /** Apply GELU after the bias. */
+  gelu?: boolean;
+  /** (m, n) added last. */
+  residual?: Tensor;
+}
+
+/**
  * The operations. Each call records one; nothing is computed until the program runs.
  *
  * Gradients of parameters (`dweight`, `dbias`, `dwte`, `dwpe`) are always added to what is there,
@@ -192,6 +226,26 @@ export interface Ops {
     slots: Tensor;
     NH: number;
   }): void;
+
+  /** {@linkcode Ops.embeddingForward} with a token table of 8-bit numbers. */
+  embeddingForwardInt8(
+    args: { out: Tensor; tokens: Tensor; positions: Tensor; wte: Int8Matrix; wpe: Tensor },
+  ): void;
+
+  /**
+   * out = a · transpose of b, with an optional epilogue; see {@linkcode MatmulInt8Args}. Each row of
+   * `a` is first rounded to 7 bits, x ≈ low + q · (high − low) / 127 with q from 0 to 127, where low
+   * and high are its least and greatest element; products and their sums are then whole numbers, the
+   * same on every backend.
+   */
+  matmulInt8(args: MatmulInt8Args): void;
+
+  /**
+   * What sampling needs of logits (R, V): row r of `out` (R, 1 + 2K) is log Σ e^logit, the K largest
+   * logits from the largest down, and their K indices, as f32. Of equal logits the one with the lower
+   * index comes first.
+   */
+  topLogits(args: { out: Tensor; logits: Tensor }): void;
 }
 
 /** Places of AdamW's numbers in its `hyper` tensor. */

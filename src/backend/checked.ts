@@ -4,7 +4,14 @@
  * @module
  */
 
-import { type MatmulArgs, type Ops, type Tensor, VIEW_ALIGNMENT } from "./backend.ts";
+import {
+  INT8_BLOCK,
+  type Int8Matrix,
+  type MatmulArgs,
+  type Ops,
+  type Tensor,
+  VIEW_ALIGNMENT,
+} from "./backend.ts";
 
 /** Number of elements of a shape. */
 export function sizeOf(shape: readonly number[]): number {
@@ -100,6 +107,15 @@ function expectHeads(op: string, C: number, NH: number): number {
     );
   }
   return HS;
+}
+
+function expectInt8(op: string, name: string, matrix: Int8Matrix, k: number): number {
+  const [n] = expectRank(op, `${name}.scales`, matrix.scales, 1);
+  expect(op, { [`${name}.scales`]: matrix.scales, [`${name}.sums`]: matrix.sums }, [n]);
+  if (k % 4 !== 0) throw new RangeError(`${op}: k is ${k}, expected a multiple of 4.`);
+  const packed = [Math.ceil(n / INT8_BLOCK), k / 4, INT8_BLOCK];
+  expect(op, { [`${name}.packed`]: matrix.packed }, packed, "u32");
+  return n;
 }
 
 /**
@@ -243,6 +259,33 @@ export function checked(ops: Ops): Ops {
       expect(op, { keys: args.keys, values: args.values }, [S, args.NH, L, HS]);
       expect(op, { positions: args.positions, slots: args.slots }, [N], "u32");
       ops.attentionCached(args);
+    },
+    embeddingForwardInt8(args) {
+      const op = "embeddingForwardInt8";
+      const [N, C] = expectRank(op, "out", args.out, 2);
+      expect(op, { out: args.out }, [N, C]);
+      expect(op, { tokens: args.tokens, positions: args.positions }, [N], "u32");
+      expectInt8(op, "wte", args.wte, C);
+      expect(op, { wpe: args.wpe }, [expectRank(op, "wpe", args.wpe, 2)[0], C]);
+      ops.embeddingForwardInt8(args);
+    },
+    matmulInt8(args) {
+      const op = "matmulInt8";
+      const [m, k] = expectRank(op, "a", args.a, 2);
+      const n = expectInt8(op, "b", args.b, k);
+      expect(op, { a: args.a }, [m, k]);
+      expect(op, { out: args.out, residual: args.residual }, [m, n]);
+      expect(op, { bias: args.bias }, [n]);
+      ops.matmulInt8(args);
+    },
+    topLogits(args) {
+      const op = "topLogits";
+      const [R, V] = expectRank(op, "logits", args.logits, 2);
+      const K = (expectRank(op, "out", args.out, 2)[1] - 1) / 2;
+      if (!Number.isInteger(K) || K < 1 || K > V) fail(op, "out", args.out, `1 + 2K, K from 1 to V`);
+      expect(op, { logits: args.logits }, [R, V]);
+      expect(op, { out: args.out }, [R, 1 + 2 * K]);
+      ops.topLogits(args);
     },
   };
 }

@@ -186,7 +186,8 @@ export async function tokenFile(
     mtime?.getTime(),
     part,
   ];
-  return `${folder}/${sha256(JSON.stringify(identity)).slice(0, 32)}.safetensors`;
+  const name = (await sha256(JSON.stringify(identity))).slice(0, 32);
+  return `${folder}/${name}.safetensors`;
 }
 
 /** Bytes of text that each id stands for (V). */

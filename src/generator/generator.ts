@@ -5,18 +5,22 @@
  */
 
 import type { BackendName } from "../backend/backend.ts";
-import { PREFILL_ROWS } from "../gpt/decode.ts";
 import type { Batch } from "../corpus/batches.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { SHIPPED_WEIGHTS } from "../model/shipped.ts";
-import { type GenerationConfig, loadWeights } from "../model/weights.ts";
+import { type GenerationConfig, loadInt8Weights, loadWeights } from "../model/weights.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { chooseScript, type Script } from "./choose.ts";
 import { type InferenceEngine, prepareEngine } from "./engine.ts";
-import { type CheckedOptions, checkOptions, type GenerateOptions } from "./options.ts";
-import { type PromptTokens, promptTokens, scriptBeginning } from "./prompt.ts";
-import { Sampler } from "./sampler.ts";
-import { StopMatcher } from "./stop.ts";
-import { Streams, turn } from "./streams.ts";
+import { Generation, type GenerationResult, type Piece } from "./generation.ts";
+import {
+  checkCompleteOptions,
+  checkOptions,
+  type CompleteOptions,
+  type GenerateOptions,
+} from "./options.ts";
+import { promptTokens, scriptBeginning } from "./prompt.ts";
+import { Streams } from "./streams.ts";
 
 /** Options of {@linkcode Bashling.load}. */
 export interface LoadOptions {
@@ -24,39 +28,15 @@ export interface LoadOptions {
   weights?: string | URL;
   /** What computes. Default `auto`: whatever is fastest here for this many streams. */
   backend?: "auto" | "wasm" | "webgpu" | "reference" | "tfjs";
+  /**
+   * Bits of the weights: `int8` or `f32`. Default `auto`: 8 bits on wasm, where decoding is bound by
+   * reading them, f32 elsewhere.
+   */
+  precision?: "auto" | "int8" | "f32";
   /** Generations that run at once; more of them wait their turn. 1 to 256, default 1. */
   streams?: number;
   /** Threads of the WebAssembly backend. Default: all cores. */
   threads?: number;
-}
-
-/** A piece of a script as it is generated. */
-export interface Piece {
-  /** Text, whole characters only. The first piece is the script's beginning, the prompt's. */
-  text: string;
-  /** Ids of the tokens read or drawn since the last piece. */
-  tokens: number[];
-  /** Log-probability in nats of the tokens drawn, their sum; 0 for the first piece. */
-  logprob: number;
-}
-
-/** How a generation ended. */
-export interface GenerationResult {
-  /**
-   * `stop`: the model ended the script, or a stop string came; `length`: `maxTokens` or the context
-   * was reached; `abort`: the signal was aborted.
-   */
-  reason: "stop" | "length" | "abort";
-  /** The stop string that ended it, if one did. */
-  stop?: string;
-  /** Tokens of the prompt. */
-  promptTokens: number;
-  /** Tokens drawn, the one that ends a script included. */
-  completionTokens: number;
-  /** Log-probability in nats of all tokens drawn. */
-  logprob: number;
-  /** The seed, which repeats this generation on the same backend. */
-  seed: number;
 }
 
 /** How well a text was foreseen. */
@@ -111,7 +91,7 @@ export class Bashling implements Disposable, AsyncDisposable {
     this.backend = { name, description, reason };
     this.#engine = engine;
     this.#defaults = defaults;
-    this.#streams = new Streams(engine.decoder, config.vocabSize);
+    this.#streams = new Streams(engine.decoder);
   }
 
   /**
@@ -123,22 +103,26 @@ export class Bashling implements Disposable, AsyncDisposable {
    */
   static async load(options: LoadOptions = {}): Promise<Bashling> {
     const { weights = SHIPPED_WEIGHTS, backend: choice = "auto", streams = 1, threads } = options;
+    const { precision = "auto" } = options;
     if (!Number.isInteger(streams) || streams < 1 || streams > 256) {
       throw new RangeError(`streams is ${streams}, expected a whole number from 1 to 256.`);
     }
-    const [read, prepared] = await Promise.allSettled([
-      loadWeights(weights),
-      prepareEngine({ backend: choice, streams, threads }),
-    ]);
-    if (prepared.status === "rejected") throw prepared.reason;
+    // What is most often wanted is read while the backend starts.
+    const early = precision !== "f32" && (choice === "auto" || choice === "wasm")
+      ? loadInt8Weights(weights)
+      : undefined;
+    early?.catch(() => {}); // told below
+    const prepared = await prepareEngine({ backend: choice, precision, streams, threads });
     try {
-      if (read.status === "rejected") throw read.reason;
-      const { config, parameters, tokenizerJson, generation } = read.value;
+      const read = prepared.precision === "f32"
+        ? await loadWeights(weights)
+        : await (early ?? loadInt8Weights(weights));
+      const { config, tokenizerJson, generation } = read;
       const tokenizer = Tokenizer.fromJSON(tokenizerJson);
-      const engine = await prepared.value.make(config, parameters);
+      const engine = await prepared.make(config, read);
       return new Bashling(engine, config, tokenizer, generation);
     } catch (error) {
-      prepared.value[Symbol.dispose]();
+      prepared[Symbol.dispose]();
       throw error;
     }
   }
@@ -151,6 +135,7 @@ export class Bashling implements Disposable, AsyncDisposable {
    * @param prompt English, or the beginning of a script: a text that starts with `#`.
    * @throws {TypeError | RangeError} if the prompt or an option is wrong, or the prompt is longer
    * than the context leaves room for.
+   * @throws {SyntaxError} if the prompt is a beginning that no valid script has.
    */
   generate(
     prompt: string,
@@ -163,130 +148,35 @@ export class Bashling implements Disposable, AsyncDisposable {
       ...checked,
       contextLength: this.config.contextLength,
     });
-    return this.#generate(tokens, checked);
-  }
-
-  async *#generate(
-    { ids, forced }: PromptTokens,
-    options: CheckedOptions,
-  ): AsyncGenerator<Piece, GenerationResult, undefined> {
-    const { signal, seed } = options;
-    const slot = await this.#streams.acquire(signal);
-    const result: GenerationResult = {
-      reason: "abort",
-      promptTokens: ids.length,
-      completionTokens: 0,
-      logprob: 0,
-      seed,
-    };
-    if (slot === undefined) return result;
-    try {
-      const given = [...this.tokenizer.decodeBytes(ids), ...forced];
-      const text = new TextDecoder().decode(Uint8Array.from(given));
-      yield { text, tokens: [...ids], logprob: 0 };
-      const last = ids.length - 1;
-      for (let at = 0; at < last; at += PREFILL_ROWS) {
-        if (signal?.aborted) return result;
-        this.#streams.prefill(slot, ids.subarray(at, Math.min(at + PREFILL_ROWS, last)), at);
-        await turn();
-      }
-      return yield* this.#draw(slot, { ids, forced }, options, result);
-    } finally {
-      this.#streams.release(slot);
-    }
-  }
-
-  /** Draws tokens after a prompt that is in the cache but for its last token. */
-  async *#draw(
-    slot: number,
-    { ids, forced }: PromptTokens,
-    options: CheckedOptions,
-    result: GenerationResult,
-  ): AsyncGenerator<Piece, GenerationResult, undefined> {
-    const { tokenizer, config: { contextLength } } = this;
-    const { signal } = options;
-    const sampler = new Sampler(options);
-    sampler.see(ids);
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    const matcher = new StopMatcher(options.stop);
-    const most = Math.min(options.maxTokens, contextLength - ids.length);
-    let piece: Piece = { text: "", tokens: [], logprob: 0 };
-    let token = ids[ids.length - 1];
-    result.reason = "length";
-    while (result.completionTokens < most) {
-      const position = ids.length - 1 + result.completionTokens;
-      const logits = await this.#streams.step(slot, token, position);
-      if (signal?.aborted) {
-        result.reason = "abort";
-        break;
-      }
-      const allowed = this.#allowed(forced, logits.length > tokenizer.vocabSize);
-      const drawn = sampler.draw(logits, allowed);
-      token = drawn.token;
-      result.completionTokens++;
-      result.logprob += drawn.logprob;
-      piece.tokens.push(token);
-      piece.logprob += drawn.logprob;
-      if (token === tokenizer.endOfText) {
-        result.reason = "stop";
-        break;
-      }
-      const bytes = tokenizer.tokenBytes(token);
-      const fresh = bytes.subarray(Math.min(bytes.length, forced.length));
-      forced = forced.subarray(Math.min(bytes.length, forced.length));
-      const match = matcher.push(decoder.decode(fresh, { stream: true }));
-      piece.text += match.text;
-      if (match.stop !== undefined) {
-        result.reason = "stop";
-        result.stop = match.stop;
-        break;
-      }
-      if (piece.text) {
-        yield piece;
-        piece = { text: "", tokens: [], logprob: 0 };
-      }
-    }
-    if (result.stop === undefined) piece.text += matcher.flush();
-    if (piece.text) yield piece;
-    return result;
-  }
-
-  /**
-   * Which tokens may be drawn while bytes are still forced: those that begin with the bytes, or
-   * with which the bytes begin. Ids of a padded vocabulary, which have no token, never may.
-   */
-  #allowed(forced: Uint8Array, padded: boolean): ((token: number) => boolean) | undefined {
-    const { tokenizer } = this;
-    if (forced.length === 0) {
-      return padded ? (token) => token < tokenizer.vocabSize : undefined;
-    }
-    return (token) => {
-      if (token >= tokenizer.vocabSize || token === tokenizer.endOfText) return false;
-      const bytes = tokenizer.tokenBytes(token);
-      for (let i = 0; i < bytes.length && i < forced.length; i++) {
-        if (bytes[i] !== forced[i]) return false;
-      }
-      return true;
-    };
+    const shared = { tokenizer: this.tokenizer, streams: this.#streams };
+    const { contextLength } = this.config;
+    return new Generation({ ...shared, contextLength }, tokens, checked).run();
   }
 
   /**
    * Generates a whole script, shebang and comment included.
    *
    * @param prompt English, or the beginning of a script: a text that starts with `#`.
-   * @throws {TypeError | RangeError} as {@linkcode Bashling.generate} does.
+   * @throws as {@linkcode Bashling.choose} does.
    * @throws the signal's reason, if the signal was aborted.
    */
-  async complete(prompt: string, options: GenerateOptions = {}): Promise<string> {
-    let script = "";
-    const pieces = this.generate(prompt, options);
-    for (let next = await pieces.next();; next = await pieces.next()) {
-      if (next.done) {
-        if (next.value.reason === "abort") throw options.signal!.reason;
-        return script;
-      }
-      script += next.value.text;
-    }
+  async complete(prompt: string, options: CompleteOptions = {}): Promise<string> {
+    const { text, reason } = await this.choose(prompt, options);
+    if (reason === "abort") throw options.signal!.reason;
+    return text;
+  }
+
+  /**
+   * Generates `bestOf` scripts and returns the best, with how its generation ended. Scripts whose
+   * verdict is `refuse` or worse are made anew.
+   *
+   * @param prompt English, or the beginning of a script: a text that starts with `#`.
+   * @throws {TypeError | RangeError | SyntaxError} as {@linkcode Bashling.generate} does.
+   * @throws {Error} if eight times as many scripts as are wanted were refused.
+   */
+  async choose(prompt: string, options: CompleteOptions = {}): Promise<Script> {
+    checkCompleteOptions(options);
+    return await chooseScript((options) => this.generate(prompt, options), options);
   }
 
   /**

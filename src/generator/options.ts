@@ -28,6 +28,24 @@ export interface GenerateOptions {
   signal?: AbortSignal;
   /** Cut a prompt that is longer than the context instead of refusing it. Default false. */
   truncate?: boolean;
+  /**
+   * `enforce`: only tokens are drawn with which a script can become valid bash, and what is open at
+   * the end is closed, so that every script passes `bash -n`. `check`: the result tells whether it
+   * is valid. `off`: neither. Default `enforce`.
+   */
+  syntax?: "off" | "check" | "enforce";
+  /** Let the result tell what the script may do. Default true. */
+  verdict?: boolean;
+  /** Let each piece tell its tokens' probabilities and their rivals. Default false. */
+  explain?: boolean;
+}
+
+/** Options of `Bashling.complete` and `Bashling.choose`. */
+export interface CompleteOptions extends GenerateOptions {
+  /** Scripts to generate, of which the best is taken, 1 to 64. Default 1. */
+  bestOf?: number;
+  /** Make scripts anew whose verdict is this or worse. Default `none`. */
+  refuse?: "none" | "caution" | "destructive";
 }
 
 /** {@linkcode GenerateOptions}, complete and checked. */
@@ -61,7 +79,13 @@ const RANGES: Record<
 
 const MOST_STOPS = 16;
 
-const OTHERS = ["stop", "signal", "truncate"];
+const OTHERS = ["stop", "signal", "truncate", "syntax", "verdict", "explain"];
+
+/** What `syntax` may be. */
+export const SYNTAX_MODES = ["off", "check", "enforce"] as const;
+
+/** What `refuse` may be. */
+export const REFUSALS = ["none", "caution", "destructive"] as const;
 
 /**
  * Completes and checks options.
@@ -88,6 +112,9 @@ export function checkOptions(
     seed: crypto.getRandomValues(new Uint32Array(1))[0],
     stop: [],
     truncate: false,
+    syntax: "enforce",
+    verdict: true,
+    explain: false,
     ...defaults,
     ...Object.fromEntries(given),
   };
@@ -105,7 +132,7 @@ export function checkOptions(
       );
     }
   }
-  const { stop, truncate, signal } = checked;
+  const { stop, truncate, signal, syntax, verdict, explain } = checked;
   if (!Array.isArray(stop) || stop.some((text) => typeof text !== "string")) {
     throw new TypeError("stop is no array of strings: give one, even for a single string.");
   }
@@ -115,11 +142,38 @@ export function checkOptions(
   if (stop.some((text) => text === "" || !text.isWellFormed())) {
     throw new RangeError("stop has an empty string or half a character: leave it out.");
   }
-  if (typeof truncate !== "boolean") {
-    throw new TypeError(`truncate is of type ${typeof truncate}, expected a boolean.`);
+  for (const [name, value] of Object.entries({ truncate, verdict, explain })) {
+    if (typeof value !== "boolean") {
+      throw new TypeError(`${name} is of type ${typeof value}, expected a boolean.`);
+    }
   }
+  checkOneOf("syntax", syntax, SYNTAX_MODES);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError("signal is no AbortSignal: give the signal of an AbortController.");
   }
   return checked;
+}
+
+/**
+ * Checks the options that `Bashling.complete` has beside those of `generate`.
+ * @throws {TypeError | RangeError} if one cannot be.
+ */
+export function checkCompleteOptions(
+  { bestOf = 1, refuse = "none", verdict = true }: CompleteOptions,
+): void {
+  if (!Number.isInteger(bestOf) || bestOf < 1 || bestOf > MOST_SCRIPTS) {
+    throw new RangeError(`bestOf is ${bestOf}, expected a whole number from 1 to ${MOST_SCRIPTS}.`);
+  }
+  checkOneOf("refuse", refuse, REFUSALS);
+  if (refuse !== "none" && !verdict) {
+    throw new RangeError(`refuse is ${refuse}, which needs a verdict: leave verdict out.`);
+  }
+}
+
+/** Most scripts of which the best is taken. */
+const MOST_SCRIPTS = 64;
+
+function checkOneOf(name: string, value: unknown, allowed: readonly string[]): void {
+  if (allowed.includes(value as string)) return;
+  throw new RangeError(`${name} is ${value}, expected one of ${allowed.join(", ")}.`);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { StreamLogits } from "../gpt/decode.ts";
 import { Random } from "../random.ts";
 
 /** How tokens are drawn. */
@@ -47,7 +48,7 @@ export class Sampler {
   readonly #random: Random;
   /** Tokens that the repetition penalty is for. */
   readonly #seen = new Set<number>();
-  /** Candidates, and probabilities by id relative to the likeliest. */
+  /** Candidates, and their probabilities relative to the likeliest. */
   #ids = new Uint32Array(0);
   #weights = new Float64Array(0);
 
@@ -57,29 +58,74 @@ export class Sampler {
     this.#random = new Random(options.seed);
   }
 
-  /** Tells the sampler of tokens in the context that it did not draw. */
+  /** Tells the sampler of tokens in the context. */
   see(tokens: Iterable<number>): void {
     if (this.#options.repetitionPenalty === 1) return;
     for (const token of tokens) this.#seen.add(token);
   }
 
   /**
-   * Draws one token.
+   * Draws one token. It does not count as seen until {@linkcode Sampler.see} says so.
    * @param logits (V); changed.
    * @param allowed Tokens that may be drawn, at least one; all if absent.
+   * @param normalizer log Σ e^logit, if it is known.
    * @throws {Error} if a logit is not a number, as with damaged weights.
    */
-  draw(logits: Float32Array, allowed?: (token: number) => boolean): Drawn {
-    const { temperature, repetitionPenalty } = this.#options;
-    const normalizer = logSumExp(logits);
+  draw(
+    logits: Float32Array,
+    allowed?: (token: number) => boolean,
+    normalizer: number = logSumExp(logits),
+  ): Drawn {
+    checkFinite(normalizer);
+    const { temperature, topK, repetitionPenalty } = this.#options, V = logits.length;
     const before = repetitionPenalty === 1 ? undefined : this.#penalize(logits, repetitionPenalty);
     if (allowed) {
-      for (let id = 0; id < logits.length; id++) if (!allowed(id)) logits[id] = -Infinity;
+      for (let id = 0; id < V; id++) if (!allowed(id)) logits[id] = -Infinity;
     }
-    const token = temperature === 0 ? argmax(logits) : this.#drawFrom(logits);
+    let token: number;
+    if (temperature === 0) token = argmax(logits);
+    else {
+      this.#reserve(V);
+      const ids = this.#ids, isCut = topK > 0 && topK < V;
+      if (isCut) {
+        selectLargest(logits, topK, ids);
+        ids.subarray(0, topK).sort((a, b) => logits[b] - logits[a] || a - b);
+      } else { for (let id = 0; id < V; id++) ids[id] = id; }
+      token = this.#drawFrom((id) => logits[id], isCut ? topK : V, isCut);
+    }
     const logprob = (before?.get(token) ?? logits[token]) - normalizer;
-    this.see([token]);
     return { token, logprob };
+  }
+
+  /**
+   * Draws the token that {@linkcode Sampler.draw} would draw, from the largest logits alone.
+   * @returns `undefined` if they do not decide it, because an option or `allowed` needs more.
+   * @throws {Error} if a logit is not a number, as with damaged weights.
+   */
+  drawFromTop(
+    { normalizer, values, ids: tokens }: Pick<StreamLogits, "normalizer" | "values" | "ids">,
+    allowed?: (token: number) => boolean,
+  ): Drawn | undefined {
+    checkFinite(normalizer);
+    const { temperature, topK, repetitionPenalty } = this.#options;
+    const wanted = temperature === 0 ? 1 : topK;
+    if (repetitionPenalty !== 1 || wanted === 0 || wanted > values.length) return undefined;
+    this.#reserve(values.length);
+    const places = this.#ids;
+    let n = 0;
+    for (let i = 0; i < values.length && n < wanted; i++) {
+      if (!allowed || allowed(tokens[i])) places[n++] = i;
+    }
+    if (n < wanted) return undefined;
+    const place = temperature === 0 ? places[0] : this.#drawFrom((i) => values[i], n, true);
+    return { token: tokens[place], logprob: values[place] - normalizer };
+  }
+
+  /** Room for candidates with ids below `count`. */
+  #reserve(count: number): void {
+    if (this.#ids.length >= count) return;
+    this.#ids = new Uint32Array(count);
+    this.#weights = new Float64Array(count);
   }
 
   /** Applies the repetition penalty and returns the logits it changed. */
@@ -93,27 +139,22 @@ export class Sampler {
     return before;
   }
 
-  #drawFrom(logits: Float32Array): number {
-    const V = logits.length;
-    const { temperature, topK, topP, minP } = this.#options;
-    if (this.#ids.length !== V) {
-      this.#ids = new Uint32Array(V);
-      this.#weights = new Float64Array(V);
-    }
+  /** Draws among the first `n` of `#ids`; `isSorted` says whether the likeliest come first. */
+  #drawFrom(logit: (id: number) => number, n: number, isSorted: boolean): number {
+    const { temperature, topP, minP } = this.#options;
     const ids = this.#ids, weights = this.#weights;
-    let n = topK > 0 && topK < V ? selectLargest(logits, topK, ids) : V;
-    if (n === V) { for (let id = 0; id < V; id++) ids[id] = id; }
     let max = -Infinity;
-    for (let i = 0; i < n; i++) max = Math.max(max, logits[ids[i]]);
+    for (let i = 0; i < n; i++) max = Math.max(max, logit(ids[i]));
     let sum = 0;
     for (let i = 0; i < n; i++) {
       const id = ids[i];
-      sum += weights[id] = Math.exp((logits[id] - max) / temperature);
+      sum += weights[id] = Math.exp((logit(id) - max) / temperature);
     }
     if (topP < 1) {
-      n = keepAtLeast(ids, n, weights, sum * (1 - topP) / n);
-      const likelierFirst = (a: number, b: number) => weights[b] - weights[a] || a - b;
-      ids.subarray(0, n).sort(likelierFirst);
+      if (!isSorted) {
+        n = keepAtLeast(ids, n, weights, sum * (1 - topP) / n);
+        ids.subarray(0, n).sort((a, b) => weights[b] - weights[a] || a - b);
+      }
       n = prefixReaching(ids, n, weights, sum * topP);
     }
     if (minP > 0) n = keepAtLeast(ids, n, weights, minP);
@@ -131,18 +172,17 @@ export class Sampler {
 }
 
 /** log Σ exp(logits), the normalizer of log-probabilities. */
-function logSumExp(logits: Float32Array): number {
+export function logSumExp(logits: Float32Array): number {
   let max = -Infinity;
   for (let i = 0; i < logits.length; i++) if (logits[i] > max) max = logits[i];
   let sum = 0;
   for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - max);
-  const result = max + Math.log(sum);
-  if (!Number.isFinite(result)) {
-    throw new Error(
-      "The model's logits are not finite: its weights are damaged, fetch them again.",
-    );
-  }
-  return result;
+  return max + Math.log(sum);
+}
+
+function checkFinite(normalizer: number): void {
+  if (Number.isFinite(normalizer)) return;
+  throw new Error("The model's logits are not finite: its weights are damaged, fetch them again.");
 }
 
 function argmax(logits: Float32Array): number {

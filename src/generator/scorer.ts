@@ -17,7 +17,7 @@ import {
   sequenceForward,
 } from "../gpt/forward.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { ParameterTensors } from "../model/parameters.ts";
+import type { ModelTensors } from "../model/parameters.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Score } from "./generator.ts";
 import { turn } from "./streams.ts";
@@ -60,7 +60,7 @@ export class EvaluationPass implements Disposable {
   readonly #program: Program;
 
   /** Allocates activations for L rows and records the program. */
-  constructor(backend: Backend, config: ModelConfig, params: ParameterTensors) {
+  constructor(backend: Backend, config: ModelConfig, params: ModelTensors) {
     const T = config.contextLength;
     this.#backend = backend;
     const inputs = this.#inputs = {

@@ -1,17 +1,19 @@
 /**
  * Lets several generations share a decoder: each has a stream of its own, and one step advances all
- * that are ready.
+ * that are ready. A stream remembers the tokens in its cache, so that a prompt which begins like an
+ * earlier one pays for the rest only.
  *
  * @module
  */
 
 import { INACTIVE } from "../backend/backend.ts";
+import type { StreamLogits } from "../gpt/decode.ts";
 import type { StreamDecoding } from "./engine.ts";
 
 interface Request {
   token: number;
   position: number;
-  resolve(logits: Float32Array): void;
+  resolve(logits: StreamLogits): void;
   reject(reason: unknown): void;
 }
 
@@ -23,26 +25,32 @@ export function turn(): Promise<void> {
 /** The streams of one decoder, lent to one generation each, first come, first served. */
 export class Streams {
   readonly #decoder: StreamDecoding;
-  readonly #vocabSize: number;
   readonly #free: number[];
+  /** Tokens in the cache of each stream, from position 0 on. */
+  readonly #cached: number[][];
   readonly #waiting = new Set<(slot: number) => void>();
   readonly #requests = new Map<number, Request>();
   #stepping = false;
   #closed = false;
 
-  /** @param vocabSize V, the length of a row of logits. */
-  constructor(decoder: StreamDecoding, vocabSize: number) {
+  /** @param decoder Stays the caller's to dispose of. */
+  constructor(decoder: StreamDecoding) {
     this.#decoder = decoder;
-    this.#vocabSize = vocabSize;
+    this.#cached = Array.from({ length: decoder.streams }, () => []);
     this.#free = Array.from({ length: decoder.streams }, (_, slot) => slot);
   }
 
-  /** Waits for a stream and lends it; `undefined` if `signal` was aborted first. */
-  async acquire(signal?: AbortSignal): Promise<number | undefined> {
+  /**
+   * Waits for a stream and lends it; `undefined` if `signal` was aborted first. Of several that are
+   * free it is the one whose cache begins most like `tokens`.
+   */
+  async acquire(tokens: Uint32Array, signal?: AbortSignal): Promise<number | undefined> {
     this.#checkOpen();
     if (signal?.aborted) return undefined;
-    const slot = this.#free.shift();
-    if (slot !== undefined) return slot;
+    if (this.#free.length > 0) {
+      const shared = this.#free.map((slot) => this.shared(slot, tokens));
+      return this.#free.splice(shared.indexOf(Math.max(...shared)), 1)[0];
+    }
     const { promise, resolve } = Promise.withResolvers<number | undefined>();
     const giveUp = () => {
       this.#waiting.delete(resolve);
@@ -69,14 +77,28 @@ export class Streams {
     }
   }
 
+  /** How many of the first `tokens` the cache of a stream holds already. */
+  shared(slot: number, tokens: Uint32Array): number {
+    const cached = this.#cached[slot];
+    let n = 0;
+    while (n < tokens.length && cached[n] === tokens[n]) n++;
+    return n;
+  }
+
   /** Puts tokens into the cache of a stream at positions from `start` on. */
   prefill(slot: number, tokens: Uint32Array, start: number): void {
     this.#checkOpen();
+    this.#cached[slot].length = start;
     this.#decoder.prefill(slot, tokens, start);
+    this.#cached[slot].push(...tokens);
   }
 
-  /** Puts one token at `position` into the cache of a stream; returns the logits (V) after it. */
-  step(slot: number, token: number, position: number): Promise<Float32Array> {
+  /**
+   * Puts one token at `position` into the cache of a stream; returns the logits after it, all of which
+   * can be asked for until the caller first waits for something else.
+   */
+  step(slot: number, token: number, position: number): Promise<StreamLogits> {
+    this.#cached[slot].length = position;
     return new Promise((resolve, reject) => {
       this.#requests.set(slot, { token, position, resolve, reject });
       if (!this.#stepping) void this.#run();
@@ -106,9 +128,9 @@ export class Streams {
           positions[slot] = position;
         }
         const logits = await this.#decoder.step(tokens, positions);
-        const V = this.#vocabSize;
-        for (const [slot, { resolve }] of requests) {
-          resolve(logits.subarray(slot * V, (slot + 1) * V));
+        for (const [slot, { token, resolve }] of requests) {
+          this.#cached[slot].push(token);
+          resolve(logits[slot]!);
         }
       } catch (error) {
         for (const [, { reject }] of requests) reject(error);

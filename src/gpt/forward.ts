@@ -6,9 +6,15 @@
  * @module
  */
 
-import { type Backend, type Ops, type Tensor, VIEW_ALIGNMENT } from "../backend/backend.ts";
+import {
+  type Backend,
+  type Int8Matrix,
+  type Ops,
+  type Tensor,
+  VIEW_ALIGNMENT,
+} from "../backend/backend.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { BlockTensors, ParameterTensors } from "../model/parameters.ts";
+import type { BlockTensors, Matrix, ModelTensors } from "../model/parameters.ts";
 
 /** What a block computes on the way and its backward pass reads again. */
 export interface BlockActivations {
@@ -92,6 +98,26 @@ export function allocateActivations(
   };
 }
 
+/** The first `rows` rows of activations that are not kept for a backward pass. */
+export function activationRows(
+  backend: Backend,
+  { blocks, embedded, ...rest }: Activations,
+  rows: number,
+): Activations {
+  const first = (tensor: Tensor) => backend.view(tensor, 0, [rows, ...tensor.shape.slice(1)]);
+  const [shared] = blocks;
+  const block = Object.fromEntries(
+    Object.entries(shared).map(([name, tensor]) => [name, first(tensor)]),
+  ) as unknown as BlockActivations;
+  return {
+    embedded: block.out,
+    blocks: blocks.map(() => block),
+    lnf: first(rest.lnf),
+    meanf: first(rest.meanf),
+    rstdf: first(rest.rstdf),
+  };
+}
+
 /** Every tensor of `activations`, once, for {@linkcode Backend.free}. */
 export function activationTensors(activations: Activations): Set<Tensor> {
   const { blocks, ...rest } = activations;
@@ -113,16 +139,41 @@ export const dropoutSite = {
   feedForward: (layer: number): number => 2 + 2 * layer,
 };
 
+/** out = a · weight + bias, then GELU (what it is applied to is kept in `geluInto`) or a residual. */
+function linear(
+  ops: Ops,
+  args: {
+    out: Tensor;
+    a: Tensor;
+    weight: Matrix;
+    bias: Tensor;
+    geluInto?: Tensor;
+    residual?: Tensor;
+  },
+): void {
+  const { out, a, weight: b, bias, geluInto, residual } = args;
+  if (isInt8(b)) ops.matmulInt8({ out, a, b, bias, gelu: geluInto !== undefined, residual });
+  else ops.matmul({ out, a, b, bias, geluInto, residual });
+}
+
+const isInt8 = (matrix: Matrix): matrix is Int8Matrix => "packed" in matrix;
+
+/** logits (R, V) = a (R, C) · transpose of the token embedding. */
+export function headLogits(ops: Ops, out: Tensor, a: Tensor, wte: Matrix): void {
+  if (isInt8(wte)) ops.matmulInt8({ out, a, b: wte });
+  else ops.matmul({ out, a, b: wte, transposeB: true });
+}
+
 /** out = dropout(a · weight + bias) + residual. */
 function projectIntoResidual(
   ops: Ops,
-  args: { out: Tensor; a: Tensor; weight: Tensor; bias: Tensor; residual: Tensor },
+  args: { out: Tensor; a: Tensor; weight: Matrix; bias: Tensor; residual: Tensor },
   site: number,
   dropout?: Dropout,
 ): void {
-  const { out, a, weight: b, bias, residual } = args;
-  if (!dropout) return ops.matmul({ out, a, b, bias, residual });
-  ops.matmul({ out, a, b, bias });
+  const { residual, ...product } = args, { out } = args;
+  if (!dropout) return linear(ops, args);
+  linear(ops, product);
   ops.dropout({ x: out, ...dropout, site });
   ops.add({ out, a: out, b: residual });
 }
@@ -131,7 +182,7 @@ function projectIntoResidual(
 function blockForward(
   ops: Ops,
   x: Tensor,
-  params: BlockTensors,
+  params: BlockTensors<Matrix>,
   acts: BlockActivations,
   layer: number,
   attend: () => void,
@@ -145,7 +196,7 @@ function blockForward(
     weight: params.ln1Weight,
     bias: params.ln1Bias,
   });
-  ops.matmul({ out: acts.qkv, a: acts.ln1, b: params.attnWeight, bias: params.attnBias });
+  linear(ops, { out: acts.qkv, a: acts.ln1, weight: params.attnWeight, bias: params.attnBias });
   attend();
   projectIntoResidual(
     ops,
@@ -167,10 +218,10 @@ function blockForward(
     weight: params.ln2Weight,
     bias: params.ln2Bias,
   });
-  ops.matmul({
+  linear(ops, {
     out: acts.fcGelu,
     a: acts.ln2,
-    b: params.fcWeight,
+    weight: params.fcWeight,
     bias: params.fcBias,
     geluInto: acts.fc,
   });
@@ -203,19 +254,15 @@ export interface RowInputs {
 export function blocksForward(
   ops: Ops,
   inputs: RowInputs,
-  params: ParameterTensors,
+  params: ModelTensors,
   acts: Activations,
   attend: (block: BlockActivations, layer: number) => void,
   dropout?: Dropout,
 ): void {
   const { tokens, positions } = inputs;
-  ops.embeddingForward({
-    out: acts.embedded,
-    tokens,
-    positions,
-    wte: params.wte,
-    wpe: params.wpe,
-  });
+  const { wte, wpe } = params, out = acts.embedded;
+  if (isInt8(wte)) ops.embeddingForwardInt8({ out, tokens, positions, wte, wpe });
+  else ops.embeddingForward({ out, tokens, positions, wte, wpe });
   if (dropout) ops.dropout({ x: acts.embedded, ...dropout, site: dropoutSite.embedding });
   let x = acts.embedded;
   acts.blocks.forEach((block, layer) => {
@@ -236,7 +283,7 @@ export function blocksForward(
 export function sequenceForward(
   ops: Ops,
   inputs: RowInputs,
-  params: ParameterTensors,
+  params: ModelTensors,
   acts: Activations,
   shape: { B: number; NH: number },
   dropout?: Dropout,
@@ -284,7 +331,7 @@ export function allocateHead(backend: Backend, config: ModelConfig, rows: number
 export function headForward(
   backend: Backend,
   ops: Ops,
-  params: ParameterTensors,
+  params: ModelTensors,
   lnf: Tensor,
   head: Head,
   backward?: (chunk: { dlogits: Tensor; first: number; rows: number }) => void,
@@ -295,7 +342,7 @@ export function headForward(
     const rows = Math.min(most, N - first);
     const logits = backend.view(head.logits, 0, [rows, V]);
     const a = backend.view(lnf, first * C, [rows, C]);
-    ops.matmul({ out: logits, a, b: params.wte, transposeB: true });
+    headLogits(ops, logits, a, params.wte);
     ops.crossEntropy({
       losses: backend.view(head.losses, first, [rows]),
       logits,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Backend, type Tensor, VIEW_ALIGNMENT } from "../backend/backend.ts";
+import { type Backend, type Int8Matrix, type Tensor, VIEW_ALIGNMENT } from "../backend/backend.ts";
 import type { ModelConfig } from "./config.ts";
 import { Random } from "../random.ts";
 
@@ -91,36 +91,43 @@ export function initialParameters(config: ModelConfig, seed: number): Float32Arr
   return pool;
 }
 
+/** A matrix as a backend holds it: f32, or 8 bits for inference. */
+export type Matrix = Tensor | Int8Matrix;
+
 /** Tensors of one block; also the shape of their gradients. */
-export interface BlockTensors {
+export interface BlockTensors<M extends Matrix = Tensor> {
   ln1Weight: Tensor;
   ln1Bias: Tensor;
-  attnWeight: Tensor;
+  attnWeight: M;
   attnBias: Tensor;
-  attnProjWeight: Tensor;
+  attnProjWeight: M;
   attnProjBias: Tensor;
   ln2Weight: Tensor;
   ln2Bias: Tensor;
-  fcWeight: Tensor;
+  fcWeight: M;
   fcBias: Tensor;
-  fcProjWeight: Tensor;
+  fcProjWeight: M;
   fcProjBias: Tensor;
 }
 
-/** Named views of a pool of parameters or of gradients. */
-export interface ParameterTensors {
-  /** The whole pool, gaps included. */
-  pool: Tensor;
+/** The parameters of a model as a backend holds them. */
+export interface ModelTensors<M extends Matrix = Matrix> {
   /** Token embedding and head (V, C). */
-  wte: Tensor;
+  wte: M;
   /** Position embedding (L, C). */
   wpe: Tensor;
   /** The blocks in order. */
-  blocks: BlockTensors[];
+  blocks: BlockTensors<M>[];
   /** Last LayerNorm (C). */
   lnfWeight: Tensor;
   /** Last LayerNorm (C). */
   lnfBias: Tensor;
+}
+
+/** Named views of a pool of parameters or of gradients. */
+export interface ParameterTensors extends ModelTensors<Tensor> {
+  /** The whole pool, gaps included. */
+  pool: Tensor;
 }
 
 /** Allocates a pool on `backend` and names its parts. */
@@ -128,29 +135,40 @@ export function parameterTensors(backend: Backend, config: ModelConfig): Paramet
   const { specs, poolSize } = parameterLayout(config);
   const pool = backend.tensor([poolSize]);
   const byName = new Map(specs.map((spec) => [spec.name, spec]));
-  const get = (name: string): Tensor => {
-    const spec = byName.get(`transformer.${name}`)!;
+  const part = (name: string): Tensor => {
+    const spec = byName.get(name)!;
     return backend.view(pool, spec.offset, spec.shape);
   };
+  return { pool, ...modelTensors(config, part, part) };
+}
+
+/** Names the parts of a model. `matrix` and `vector` give what has a Hugging Face name. */
+export function modelTensors<M extends Matrix>(
+  config: ModelConfig,
+  matrix: (name: string) => M,
+  vector: (name: string) => Tensor,
+): ModelTensors<M> {
   return {
-    pool,
-    wte: get("wte.weight"),
-    wpe: get("wpe.weight"),
-    blocks: Array.from({ length: config.layers }, (_, i) => ({
-      ln1Weight: get(`h.${i}.ln_1.weight`),
-      ln1Bias: get(`h.${i}.ln_1.bias`),
-      attnWeight: get(`h.${i}.attn.c_attn.weight`),
-      attnBias: get(`h.${i}.attn.c_attn.bias`),
-      attnProjWeight: get(`h.${i}.attn.c_proj.weight`),
-      attnProjBias: get(`h.${i}.attn.c_proj.bias`),
-      ln2Weight: get(`h.${i}.ln_2.weight`),
-      ln2Bias: get(`h.${i}.ln_2.bias`),
-      fcWeight: get(`h.${i}.mlp.c_fc.weight`),
-      fcBias: get(`h.${i}.mlp.c_fc.bias`),
-      fcProjWeight: get(`h.${i}.mlp.c_proj.weight`),
-      fcProjBias: get(`h.${i}.mlp.c_proj.bias`),
-    })),
-    lnfWeight: get("ln_f.weight"),
-    lnfBias: get("ln_f.bias"),
+    wte: matrix("transformer.wte.weight"),
+    wpe: vector("transformer.wpe.weight"),
+    blocks: Array.from({ length: config.layers }, (_, layer) => {
+      const h = `transformer.h.${layer}`;
+      return {
+        ln1Weight: vector(`${h}.ln_1.weight`),
+        ln1Bias: vector(`${h}.ln_1.bias`),
+        attnWeight: matrix(`${h}.attn.c_attn.weight`),
+        attnBias: vector(`${h}.attn.c_attn.bias`),
+        attnProjWeight: matrix(`${h}.attn.c_proj.weight`),
+        attnProjBias: vector(`${h}.attn.c_proj.bias`),
+        ln2Weight: vector(`${h}.ln_2.weight`),
+        ln2Bias: vector(`${h}.ln_2.bias`),
+        fcWeight: matrix(`${h}.mlp.c_fc.weight`),
+        fcBias: vector(`${h}.mlp.c_fc.bias`),
+        fcProjWeight: matrix(`${h}.mlp.c_proj.weight`),
+        fcProjBias: vector(`${h}.mlp.c_proj.bias`),
+      };
+    }),
+    lnfWeight: vector("transformer.ln_f.weight"),
+    lnfBias: vector("transformer.ln_f.bias"),
   };
 }

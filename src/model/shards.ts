@@ -6,7 +6,6 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { type NamedTensor, readSafetensors, type Safetensors, writeHeader } from "./safetensors.ts";
 
 /** Reads a file of a folder that may be anywhere. */
@@ -189,11 +188,10 @@ async function readShard(
     }
     throw error;
   }
-  const { sha256 } = shard.metadata;
-  if (sha256 !== undefined) {
+  const { sha256: expected } = shard.metadata;
+  if (expected !== undefined) {
     const data = bytes.subarray(8 + Number(new DataView(bytes.buffer).getBigUint64(0, true)));
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
-    if (digest.toHex() !== sha256) {
+    if (await sha256(data) !== expected) {
       throw new RangeError(
         `Cannot load ${folder.name}/${file}: its data has changed since it was written (SHA-256 differs); fetch or write it again.`,
       );
@@ -203,7 +201,16 @@ async function readShard(
 }
 
 /** SHA-256 of texts and arrays, end to end, as hexadecimal digits. */
-export function sha256(...parts: (string | ArrayBufferView)[]): string {
+export async function sha256(
+  ...parts: (string | ArrayBufferView<ArrayBuffer>)[]
+): Promise<string> {
+  const [part] = parts;
+  if (parts.length === 1) {
+    const data = typeof part === "string" ? new TextEncoder().encode(part) : part;
+    return new Uint8Array(await crypto.subtle.digest("SHA-256", data)).toHex();
+  }
+  // Loaded where many parts are written, not where a model is read: it takes 15 ms.
+  const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
   for (const part of parts) {
     hash.update(
@@ -248,7 +255,7 @@ export async function writeTensorSet(
       : `${stem}-${number(i + 1)}-of-${number(shards.length)}.safetensors`
   );
   for (const [i, shard] of shards.entries()) {
-    const digest = sha256(...shard.map(({ data }) => data));
+    const digest = await sha256(...shard.map(({ data }) => data));
     const header = writeHeader(shard, { ...metadata, sha256: digest });
     await writeFile(`${folder}/${files[i]}`, [header, ...shard.map(({ data }) => data)]);
   }
@@ -263,7 +270,7 @@ export async function writeTensorSet(
     await writeFile(`${folder}/${file}`, [JSON.stringify(index, null, 2) + "\n"]);
     files.push(file);
   }
-  const ours = new RegExp(`^${stem}(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?$`);
+  const ours = new RegExp(`^${RegExp.escape(stem)}(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?$`);
   for await (const { name } of Deno.readDir(folder)) {
     if (ours.test(name) && !files.includes(name)) await Deno.remove(`${folder}/${name}`);
   }

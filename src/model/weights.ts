@@ -9,6 +9,16 @@ import { checkConfig, type ModelConfig } from "./config.ts";
 import { type ParameterLayout, parameterLayout } from "./parameters.ts";
 import type { NamedTensor } from "./safetensors.ts";
 import {
+  dequantizeModel,
+  INT8_LAYOUT,
+  int8FromTensors,
+  type Int8Model,
+  quantizeModel,
+  tensorsFromInt8,
+} from "./int8.ts";
+import {
+  type Folder,
+  JSON_LIMIT,
   openFolder,
   parseObject,
   readJson,
@@ -60,10 +70,22 @@ export interface SaveWeightsOptions {
   dtype?: "F16" | "F32";
   /** Most bytes of data in one file; one file for all unless given. */
   maxShardSize?: number;
+  /** Write `model.q8.safetensors` too, the parameters in 8 bits. Default false. */
+  int8?: boolean;
+}
+
+/** What a GPT-2 folder holds beside its tensors. */
+type Description = Omit<Weights, "parameters">;
+
+/** A model in 8 bits as files hold it. */
+export interface Int8Weights extends Description {
+  /** Its tensors. */
+  model: Int8Model;
 }
 
 /**
- * Loads a GPT-2 folder from a path or a `file:`, `http:` or `https:` URL.
+ * Loads a GPT-2 folder from a path or a `file:`, `http:` or `https:` URL. Where it has parameters in
+ * 8 bits only, those are what is loaded.
  *
  * @throws {Deno.errors.NotFound} if a file is missing.
  * @throws {SyntaxError} if a file cannot be parsed.
@@ -72,34 +94,72 @@ export interface SaveWeightsOptions {
  */
 export async function loadWeights(source: string | URL): Promise<Weights> {
   const folder = openFolder(source);
-  const missing = (file: string): Error =>
-    new Deno.errors.NotFound(
-      `Cannot load weights: there is no ${file} in ${folder.name}; give the folder of a trained model.`,
-    );
-  const [configJson, tokenizer, generationJson] = await Promise.all([
-    readJson(folder, "config.json"),
-    folder.read("tokenizer.json", 100_000_000),
-    readJson(folder, "generation_config.json"),
-  ]);
-  if (!configJson) throw missing("config.json");
-  if (!tokenizer) throw missing("tokenizer.json");
-  const config = configFromJson(configJson);
-  const tokenizerJson = new TextDecoder().decode(tokenizer);
+  const description = await loadDescription(folder);
+  const { config, tokenizerJson } = description;
   const layout = parameterLayout(config);
   // Files may hold F32, the tied head once more, and the attention masks of old exports.
   const masks = config.layers * (config.contextLength ** 2 + 64);
   const limit = 4 * (layout.count + config.vocabSize * config.width + masks);
   const set = await readTensorSet(folder, "model", limit);
-  if (!set) throw missing("model.safetensors");
-  checkFingerprint(set.metadata, tokenizerJson, config);
-  const parameters = parametersFromTensors(set.tensors, layout);
+  if (set) {
+    await checkFingerprint(set.metadata, tokenizerJson, config);
+    return { ...description, parameters: parametersFromTensors(set.tensors, layout) };
+  }
+  const model = await readInt8(folder, description);
+  if (!model) throw missing(folder, "model.safetensors");
+  return { ...description, parameters: dequantizeModel(config, model) };
+}
+
+/**
+ * Loads the parameters in 8 bits of a GPT-2 folder: `model.q8.safetensors`, or else those that
+ * `model.safetensors` rounds to.
+ *
+ * @throws as {@linkcode loadWeights} does.
+ */
+export async function loadInt8Weights(source: string | URL): Promise<Int8Weights> {
+  const folder = openFolder(source);
+  const description = await loadDescription(folder);
+  const model = await readInt8(folder, description);
+  if (model) return { ...description, model };
+  const { parameters } = await loadWeights(source);
+  return { ...description, model: quantizeModel(description.config, parameters) };
+}
+
+const missing = (folder: Folder, file: string): Error =>
+  new Deno.errors.NotFound(
+    `Cannot load weights: there is no ${file} in ${folder.name}; give the folder of a trained model.`,
+  );
+
+async function loadDescription(folder: Folder): Promise<Description> {
+  const [configJson, tokenizer, generationJson] = await Promise.all([
+    readJson(folder, "config.json"),
+    folder.read("tokenizer.json", JSON_LIMIT),
+    readJson(folder, "generation_config.json"),
+  ]);
+  if (!configJson) throw missing(folder, "config.json");
+  if (!tokenizer) throw missing(folder, "tokenizer.json");
   return {
-    config,
-    parameters,
-    tokenizerJson,
+    config: configFromJson(configJson),
+    tokenizerJson: new TextDecoder().decode(tokenizer),
     generation: generationFromJson(generationJson ?? {}),
   };
 }
+
+/** The tensors of `model.q8.safetensors`, if the folder has it. */
+async function readInt8(
+  folder: Folder,
+  { config, tokenizerJson }: Description,
+): Promise<Int8Model | undefined> {
+  // Every parameter in a byte, vectors in four, and two numbers for each row.
+  const limit = 16 * parameterLayout(config).count;
+  const set = await readTensorSet(folder, INT8_STEM, limit);
+  if (!set) return undefined;
+  await checkFingerprint(set.metadata, tokenizerJson, config);
+  return int8FromTensors(set.tensors, config);
+}
+
+/** `model.q8.safetensors` holds a model in 8 bits beside `model.safetensors`. */
+const INT8_STEM = "model.q8";
 
 /**
  * Writes a GPT-2 folder, creating it if need be; other files in it stay. Each file is replaced whole.
@@ -113,12 +173,18 @@ export async function saveWeights(
   options: SaveWeightsOptions = {},
 ): Promise<void> {
   const { config, parameters, tokenizerJson, generation = GENERATION } = weights;
-  const { dtype = "F16", maxShardSize } = options;
+  const { dtype = "F16", maxShardSize, int8 = false } = options;
   const { endOfText } = checkTokenizer(tokenizerJson, checkConfig(config));
   const tensors = tensorsFromParameters(parameters, config, dtype);
   await Deno.mkdir(folder, { recursive: true });
-  const metadata = { format: "pt", tokenizer: sha256(tokenizerJson) };
+  const metadata = { format: "pt", tokenizer: await sha256(tokenizerJson) };
+  // What is in 8 bits must never be older than what it was rounded from.
+  await Deno.remove(`${folder}/${INT8_STEM}.safetensors`).catch(() => {});
   await writeTensorSet(folder, "model", tensors, metadata, maxShardSize);
+  if (int8) {
+    const rounded = tensorsFromInt8(quantizeModel(config, parameters), config);
+    await writeTensorSet(folder, INT8_STEM, rounded, { ...metadata, layout: INT8_LAYOUT });
+  }
   await writeDescription(folder, { config, tokenizerJson, generation, dtype, endOfText });
 }
 
@@ -280,17 +346,17 @@ const foreignTokenizer = (size: number, { vocabSize }: ModelConfig): RangeError 
   );
 
 /** Checks that the tensors were written beside this tokenizer, as far as can be known. */
-function checkFingerprint(
+async function checkFingerprint(
   metadata: Record<string, string>,
   tokenizerJson: string,
   config: ModelConfig,
-): void {
-  const { size } = checkTokenizer(tokenizerJson, config);
+): Promise<void> {
   if (metadata.tokenizer === undefined) {
+    const { size } = checkTokenizer(tokenizerJson, config);
     if (size !== config.vocabSize) throw foreignTokenizer(size, config);
     return;
   }
-  const found = sha256(tokenizerJson);
+  const found = await sha256(tokenizerJson);
   if (metadata.tokenizer !== found) {
     throw new RangeError(
       `Cannot load weights: tokenizer.json is another model's (fingerprint ${

@@ -6,6 +6,8 @@
 
 import * as tf from "@tensorflow/tfjs";
 import { INACTIVE } from "../backend/backend.ts";
+import { logSumExp } from "../generator/sampler.ts";
+import type { StreamLogits } from "../gpt/decode.ts";
 import { type Attend, attention, joinHeads, MASKED, splitHeads, type TfjsModel } from "./gpt.ts";
 
 /** Keys and values of one layer of one stream, each (1, NH, t, HS). */
@@ -38,13 +40,16 @@ export class TfjsDecoder implements Disposable {
 
   /**
    * Advances every stream by one token; streams at position `INACTIVE` rest.
-   * @returns Logits (streams, V), one row per stream; rows of resting streams are 0.
+   * @returns The logits of each stream, `undefined` for those that rest.
    */
-  async step(tokens: Uint32Array, positions: Uint32Array): Promise<Float32Array> {
+  async step(
+    tokens: Uint32Array,
+    positions: Uint32Array,
+  ): Promise<(StreamLogits | undefined)[]> {
     this.#model.activate();
     const V = this.#model.config.vocabSize;
-    const rows = Array.from({ length: this.streams }, (_, slot) => {
-      if (positions[slot] === INACTIVE) return tf.zeros([1, V]) as tf.Tensor2D;
+    const slots = [...positions.keys()].filter((slot) => positions[slot] !== INACTIVE);
+    const rows = slots.map((slot) => {
       const hidden = this.#advance(slot, tokens.subarray(slot, slot + 1), positions[slot]);
       const logits = tf.tidy(() => this.#model.head(this.#model.tensors, hidden));
       hidden.dispose();
@@ -52,7 +57,18 @@ export class TfjsDecoder implements Disposable {
     });
     const logits = tf.concat(rows);
     try {
-      return await logits.data() as Float32Array;
+      const data = await logits.data() as Float32Array<ArrayBuffer>;
+      const result = new Array<StreamLogits | undefined>(this.streams).fill(undefined);
+      slots.forEach((slot, row) => {
+        const all = data.slice(row * V, (row + 1) * V);
+        result[slot] = {
+          normalizer: logSumExp(all),
+          values: new Float32Array(0),
+          ids: [],
+          all: () => Promise.resolve(all),
+        };
+      });
+      return result;
     } finally {
       tf.dispose([logits, ...rows]);
     }

@@ -79,12 +79,12 @@ export async function saveCheckpoint(
   await remove(partial);
   await Deno.mkdir(partial, { recursive: true });
   try {
-    const metadata = { format: "pt", tokenizer: sha256(tokenizerJson) };
+    const metadata = { format: "pt", tokenizer: await sha256(tokenizerJson) };
     for (const { stem, tensors } of sets) {
       await writeTensorSet(partial, stem, tensors, metadata, maxShardSize);
     }
     const text = JSON.stringify(state);
-    const stateFile = { version: VERSION, sha256: sha256(text), state };
+    const stateFile = { version: VERSION, sha256: await sha256(text), state };
     await writeFile(`${partial}/${STATE_FILE}`, [JSON.stringify(stateFile) + "\n"]);
     await writeDescription(partial, { config, tokenizerJson, generation, dtype: "F32", endOfText });
     await syncFolder(partial);
@@ -134,7 +134,7 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
       `Cannot resume: ${place} has layout ${state.version}, expected ${VERSION}; use the release that wrote it.`,
     );
   }
-  if (state.sha256 !== sha256(JSON.stringify(state.state) ?? "")) {
+  if (state.sha256 !== await sha256(JSON.stringify(state.state) ?? "")) {
     throw new RangeError(
       `Cannot resume: ${place}/${STATE_FILE} has changed since it was written (SHA-256 differs); go back to another checkpoint.`,
     );

@@ -26,6 +26,9 @@ export enum Opcode {
   gradientNorm = 13,
   adamw = 14,
   attentionCached = 15,
+  embeddingForwardInt8 = 16,
+  matmulInt8 = 17,
+  topLogits = 18,
 }
 
 /** Bits of the flags of a matrix product. */
@@ -33,6 +36,11 @@ export enum MatmulFlag {
   transposeA = 1,
   transposeB = 2,
   accumulate = 4,
+}
+
+/** Bits of the flags of a product with a matrix of int8. */
+export enum Int8Flag {
+  gelu = 1,
 }
 
 /** Bytes of scratch that every thread has to itself. */

@@ -4,9 +4,15 @@
  * @module
  */
 
-import { dropoutThreshold, type MatmulArgs, type Ops, type Tensor } from "../backend.ts";
+import {
+  dropoutThreshold,
+  type MatmulArgs,
+  type MatmulInt8Args,
+  type Ops,
+  type Tensor,
+} from "../backend.ts";
 import { matmulSize } from "../checked.ts";
-import { MatmulFlag, Opcode } from "./opcodes.ts";
+import { Int8Flag, MatmulFlag, Opcode } from "./opcodes.ts";
 
 type Args<Name extends keyof Ops> = Parameters<Ops[Name]>[0];
 
@@ -166,5 +172,28 @@ export class Recorder implements Ops {
       ...[out, qkv, keys, values, positions, slots],
       ...[out.shape[0], NH, HS, S, L, scratch],
     );
+  }
+
+  embeddingForwardInt8(args: Args<"embeddingForwardInt8">): void {
+    const { out, tokens, positions, wte, wpe } = args;
+    this.#push(
+      Opcode.embeddingForwardInt8,
+      ...[out, tokens, positions, wte.packed, wte.scales, wpe],
+      ...[...out.shape, wte.scales.size, wpe.shape[0]],
+    );
+  }
+
+  matmulInt8({ out, a, b, bias, gelu, residual }: MatmulInt8Args): void {
+    const [m, k] = a.shape;
+    this.#needScratch(m * (k + 32)); // the rows of `a`, quantized
+    this.#push(
+      Opcode.matmulInt8,
+      ...[out, a, b.packed, b.scales, b.sums, bias, residual],
+      ...[m, b.scales.size, k, gelu ? Int8Flag.gelu : 0],
+    );
+  }
+
+  topLogits({ out, logits }: Args<"topLogits">): void {
+    this.#push(Opcode.topLogits, out, logits, ...logits.shape, (out.shape[1] - 1) / 2);
   }
 }

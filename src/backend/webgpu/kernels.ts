@@ -18,15 +18,20 @@ import crossEntropyCode from "./cross_entropy.wgsl" with { type: "text" };
 import dropoutCode from "./dropout.wgsl" with { type: "text" };
 import embeddingBackwardCode from "./embedding_backward.wgsl" with { type: "text" };
 import embeddingForwardCode from "./embedding_forward.wgsl" with { type: "text" };
+import embeddingForwardInt8Code from "./embedding_forward_int8.wgsl" with { type: "text" };
 import fillCode from "./fill.wgsl" with { type: "text" };
+import int8Code from "./int8.wgsl" with { type: "text" };
 import layernormBackwardCode from "./layernorm_backward.wgsl" with { type: "text" };
 import layernormForwardCode from "./layernorm_forward.wgsl" with { type: "text" };
 import matmulCode from "./matmul.wgsl" with { type: "text" };
 import matmulEpilogueCode from "./matmul_epilogue.wgsl" with { type: "text" };
+import matmulInt8Code from "./matmul_int8.wgsl" with { type: "text" };
 import matmulSplitsCode from "./matmul_splits.wgsl" with { type: "text" };
+import quantizeRowsCode from "./quantize_rows.wgsl" with { type: "text" };
 import reduceCode from "./reduce.wgsl" with { type: "text" };
 import slicesCode from "./slices.wgsl" with { type: "text" };
 import sumCode from "./sum.wgsl" with { type: "text" };
+import topLogitsCode from "./top_logits.wgsl" with { type: "text" };
 
 /** The kernels by name. Each array is also the identity under which its pipelines are kept. */
 export const kernels = {
@@ -42,12 +47,16 @@ export const kernels = {
   dropout: [commonCode, dropoutCode],
   embeddingBackward: [commonCode, embeddingBackwardCode],
   embeddingForward: [commonCode, embeddingForwardCode],
+  embeddingForwardInt8: [commonCode, int8Code, embeddingForwardInt8Code],
   fill: [commonCode, fillCode],
   layernormBackward: [commonCode, reduceCode, layernormBackwardCode],
   layernormForward: [commonCode, reduceCode, layernormForwardCode],
   matmul: [matmulEpilogueCode, matmulCode],
+  matmulInt8: [int8Code, matmulInt8Code],
   matmulPart: [matmulCode],
   matmulSplits: [commonCode, matmulEpilogueCode, matmulSplitsCode],
+  quantizeRows: [commonCode, reduceCode, quantizeRowsCode],
   slices: [slicesCode],
   sum: [reduceCode, sumCode],
+  topLogits: [commonCode, reduceCode, topLogitsCode],
 } satisfies Record<string, readonly string[]>;

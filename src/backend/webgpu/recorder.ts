@@ -4,7 +4,13 @@
  * @module
  */
 
-import { dropoutThreshold, type MatmulArgs, type Ops, type Tensor } from "../backend.ts";
+import {
+  dropoutThreshold,
+  type MatmulArgs,
+  type MatmulInt8Args,
+  type Ops,
+  type Tensor,
+} from "../backend.ts";
 import { matmulSize } from "../checked.ts";
 import { kernels } from "./kernels.ts";
 import { planMatmul } from "./matmul_plan.ts";
@@ -254,6 +260,44 @@ export class Recorder implements Ops {
       constants: { HS4, GROUPS: Math.floor(64 / HS4) },
       sizes: [N, NH, S, L, float(1 / Math.sqrt(HS))],
       work: 2 * N * C * L,
+    });
+  }
+
+  embeddingForwardInt8(args: Args<"embeddingForwardInt8">): void {
+    this.length++;
+    const { out, tokens, positions, wte, wpe } = args;
+    const [N, C] = out.shape, quads = C / 4, size = N * quads;
+    const op = "embeddingForwardInt8", reads = [tokens, positions, wte.packed, wte.scales, wpe];
+    this.#push(op, kernels.embeddingForwardInt8, [out], reads, size / 256, {
+      sizes: [size, quads],
+      work: 4 * N * C,
+    });
+  }
+
+  matmulInt8({ out, a, b, bias, gelu, residual }: MatmulInt8Args): void {
+    this.length++;
+    const [m, k] = a.shape, [n] = b.scales.shape, quads = k / 4;
+    const rows = this.#scratch(m * (quads + 2)); // words, then low and step
+    this.#push("matmulInt8", kernels.quantizeRows, [rows], [a], m, {
+      constants: { LANES: 64 },
+      sizes: [m, quads],
+      work: 4 * m * k,
+    });
+    const reads = [rows, b.packed, b.scales, b.sums, bias, residual];
+    this.#push("matmulInt8", kernels.matmulInt8, [out], reads, [Math.ceil(n / 64), m, 1], {
+      flags: on({ BIAS: bias, GELU: gelu, RESIDUAL: residual }),
+      sizes: [m, n, quads],
+      work: 4 * m * n * k,
+    });
+  }
+
+  topLogits({ out, logits }: Args<"topLogits">): void {
+    this.length++;
+    const [R, V] = logits.shape, K = (out.shape[1] - 1) / 2;
+    this.#push("topLogits", kernels.topLogits, [out], [logits], R, {
+      constants: { LANES: 256 },
+      sizes: [R, V, K],
+      work: R * V * (K + 20),
     });
   }
 

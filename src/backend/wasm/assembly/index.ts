@@ -6,10 +6,12 @@ import { attentionBackward } from "./attention_backward";
 import { attentionCached } from "./attention_cached";
 import { crossEntropy } from "./cross_entropy";
 import { adamw, add, biasBackward, dropout, fill, gradientNorm, sum } from "./elementwise";
-import { embeddingBackward, embeddingForward } from "./embedding";
+import { embeddingBackward, embeddingForward, embeddingForwardInt8 } from "./embedding";
 import { layernormBackward, layernormForward } from "./layernorm";
 import { matmul } from "./matmul";
+import { matmulInt8 } from "./matmul_int8";
 import { awaitProgram, barrier, publish } from "./threads";
+import { topLogits } from "./top_logits";
 
 export { configure, stop } from "./threads";
 
@@ -93,6 +95,18 @@ function interpret(command: usize, end: usize): void {
       }
       case Opcode.attentionCached: {
         attentionCached(args);
+        break;
+      }
+      case Opcode.embeddingForwardInt8: {
+        embeddingForwardInt8(args);
+        break;
+      }
+      case Opcode.matmulInt8: {
+        matmulInt8(args);
+        break;
+      }
+      case Opcode.topLogits: {
+        topLogits(args);
         break;
       }
       default:

@@ -34,6 +34,14 @@ export function laneMax(x: v128): f32 {
   return max(f32x4.extract_lane(pairs, 0), f32x4.extract_lane(pairs, 1));
 }
 
+/** Least of the four lanes. */
+
+@inline
+export function laneMin(x: v128): f32 {
+  const pairs = f32x4.pmin(x, v128.shuffle<f32>(x, x, 2, 3, 0, 1));
+  return min(f32x4.extract_lane(pairs, 0), f32x4.extract_lane(pairs, 1));
+}
+
 /** The sums of the lanes of a, b, c and d, as one vector. */
 
 @inline

@@ -1,0 +1,294 @@
+/**
+ * One generation: from a prompt's tokens to pieces of text, and how it ended.
+ *
+ * @module
+ */
+
+import { PREFILL_ROWS, type StreamLogits } from "../gpt/decode.ts";
+import type { Verdict } from "../safety/verdict.ts";
+import { checkSyntax, type SyntaxCheck } from "../syntax/syntax.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { CheckedOptions } from "./options.ts";
+import type { PromptTokens } from "./prompt.ts";
+import { type Drawn, Sampler } from "./sampler.ts";
+import { StopMatcher } from "./stop.ts";
+import { type Streams, turn } from "./streams.ts";
+import { closingOf, SyntaxGuard } from "./syntax.ts";
+
+/** A token and how likely the model found it. */
+export interface TokenProbability {
+  /** Its id. */
+  token: number;
+  /** Its text; half characters are U+FFFD. */
+  text: string;
+  /** Its probability under the model, before any option changed it. */
+  probability: number;
+}
+
+/** A token that was drawn, and what could have stood in its place. */
+export interface Explanation extends TokenProbability {
+  /** The five likeliest other tokens, the likeliest first. */
+  rivals: TokenProbability[];
+}
+
+/** A piece of a script as it is generated. */
+export interface Piece {
+  /** Text, whole characters only. The first piece is the script's beginning, the prompt's. */
+  text: string;
+  /** Ids of the tokens read or drawn since the last piece. */
+  tokens: number[];
+  /** Log-probability in nats of the tokens drawn, their sum; 0 for the first piece. */
+  logprob: number;
+  /** With the option `explain`: the tokens drawn, those that close a script at its end excepted. */
+  explanations?: Explanation[];
+}
+
+/** How a generation ended. */
+export interface GenerationResult {
+  /**
+   * `stop`: the model ended the script, or a stop string came; `length`: `maxTokens` or the context
+   * was reached; `abort`: the signal was aborted.
+   */
+  reason: "stop" | "length" | "abort";
+  /** The stop string that ended it, if one did. */
+  stop?: string;
+  /** Tokens of the prompt. */
+  promptTokens: number;
+  /** Tokens generated, the one that ends a script and those that close one included. */
+  completionTokens: number;
+  /** Log-probability in nats of all tokens drawn. */
+  logprob: number;
+  /** The seed, which repeats this generation on the same backend. */
+  seed: number;
+  /** Whether the script is valid bash; absent with `syntax: "off"` and after an abort. */
+  syntax?: SyntaxCheck;
+  /** What the script may do; absent with `verdict: false` and after an abort. */
+  verdict?: Verdict;
+}
+
+/** What generations share. */
+export interface Shared {
+  tokenizer: Tokenizer;
+  streams: Streams;
+  /** L, longest context in tokens. */
+  contextLength: number;
+}
+
+/** Draws of one token before all tokens of the vocabulary are looked at. */
+const MOST_DRAWS = 48;
+
+/** Rivals of an explained token. */
+const RIVALS = 5;
+
+/** One generation of a script. */
+export class Generation {
+  readonly #shared: Shared;
+  readonly #ids: Uint32Array;
+  readonly #options: CheckedOptions;
+  readonly #sampler: Sampler;
+  readonly #guard?: SyntaxGuard;
+  readonly #result: GenerationResult;
+  /** Most tokens to generate. */
+  readonly #most: number;
+  /** Bytes with which the text has to go on. */
+  #forced: Uint8Array;
+  /** All text given so far. */
+  #text = "";
+
+  /**
+   * @throws {SyntaxError} if the prompt is no beginning of a script, and only valid ones are wanted.
+   * @throws {RangeError} if what it leaves open cannot be closed by the tokens there are.
+   */
+  constructor(shared: Shared, { ids, forced }: PromptTokens, options: CheckedOptions) {
+    this.#shared = shared;
+    this.#ids = ids;
+    this.#forced = forced;
+    this.#options = options;
+    this.#sampler = new Sampler(options);
+    this.#most = Math.min(options.maxTokens, shared.contextLength - ids.length);
+    const { tokenizer } = shared;
+    if (options.syntax === "enforce") {
+      this.#guard = new SyntaxGuard(tokenizer, tokenizer.decodeBytes(ids));
+      const { length } = this.#guard.closing(forced);
+      if (length > this.#most) {
+        throw new RangeError(
+          `What the prompt leaves open takes ${length} tokens to close and there are ${this.#most}: allow more with maxTokens, or shorten the prompt.`,
+        );
+      }
+    }
+    this.#result = {
+      reason: "abort",
+      promptTokens: ids.length,
+      completionTokens: 0,
+      logprob: 0,
+      seed: options.seed,
+    };
+  }
+
+  /** Runs it; the stream it borrows is given back at the end, or when the caller leaves early. */
+  async *run(): AsyncGenerator<Piece, GenerationResult, undefined> {
+    const { tokenizer, streams } = this.#shared;
+    const { signal } = this.#options, ids = this.#ids;
+    const slot = await streams.acquire(ids, signal);
+    if (slot === undefined) return this.#result;
+    try {
+      const given = [...tokenizer.decodeBytes(ids), ...this.#forced];
+      const text = new TextDecoder().decode(Uint8Array.from(given));
+      yield this.#give({ text, tokens: [...ids], logprob: 0 });
+      const last = ids.length - 1;
+      let at = Math.min(streams.shared(slot, ids), last);
+      for (; at < last; at += PREFILL_ROWS) {
+        if (signal?.aborted) return this.#result;
+        streams.prefill(slot, ids.subarray(at, Math.min(at + PREFILL_ROWS, last)), at);
+        await turn();
+      }
+      yield* this.#draw(slot);
+    } finally {
+      streams.release(slot);
+    }
+    const result = this.#result, { syntax, verdict } = this.#options;
+    if (result.reason === "abort") return result;
+    if (syntax !== "off") result.syntax = checkSyntax(this.#text);
+    if (verdict) {
+      const { classify } = await import("../safety/verdict.ts");
+      result.verdict = await classify(this.#text);
+    }
+    return result;
+  }
+
+  /** Draws tokens after a prompt that is in the cache but for its last token. */
+  async *#draw(slot: number): AsyncGenerator<Piece, void, undefined> {
+    const { tokenizer, streams } = this.#shared, { signal, stop, explain } = this.#options;
+    const ids = this.#ids, guard = this.#guard, result = this.#result;
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    const matcher = new StopMatcher(stop);
+    const fresh = (): Piece => ({
+      text: "",
+      tokens: [],
+      logprob: 0,
+      ...(explain ? { explanations: [] } : {}),
+    });
+    let piece = fresh(), token = ids[ids.length - 1], closing: Uint32Array | undefined;
+    this.#sampler.see(ids);
+    while (result.completionTokens < this.#most) {
+      const room = this.#most - result.completionTokens;
+      if (guard && this.#forced.length === 0) {
+        const tokens = guard.closing(this.#forced);
+        if (tokens.length >= room) {
+          closing = tokens;
+          break;
+        }
+      }
+      const logits = await streams.step(slot, token, ids.length - 1 + result.completionTokens);
+      if (signal?.aborted) {
+        yield* this.#rest(piece, matcher.flush());
+        return;
+      }
+      const drawn = await this.#drawToken(logits, room - 1);
+      if (!drawn) {
+        closing = guard!.closing(this.#forced);
+        break;
+      }
+      token = drawn.token;
+      piece.explanations?.push(await this.#explain(drawn, logits));
+      guard?.take(token);
+      this.#sampler.see([token]);
+      result.completionTokens++;
+      result.logprob += drawn.logprob;
+      piece.tokens.push(token);
+      piece.logprob += drawn.logprob;
+      if (token === tokenizer.endOfText) {
+        result.reason = "stop";
+        break;
+      }
+      const bytes = tokenizer.tokenBytes(token), known = Math.min(bytes.length, this.#forced.length);
+      this.#forced = this.#forced.subarray(known);
+      const match = matcher.push(decoder.decode(bytes.subarray(known), { stream: true }));
+      piece.text += match.text;
+      if (match.stop !== undefined) {
+        result.reason = "stop";
+        result.stop = match.stop;
+        yield* this.#rest(piece, guard ? closingOf(this.#text + piece.text) : "");
+        return;
+      }
+      if (piece.text) {
+        yield this.#give(piece);
+        piece = fresh();
+      }
+    }
+    if (result.reason === "abort") result.reason = "length";
+    let tail = matcher.flush();
+    if (closing) {
+      piece.tokens.push(...closing);
+      result.completionTokens += closing.length;
+      const bytes = tokenizer.decodeBytes(closing);
+      tail += decoder.decode(bytes.subarray(Math.min(bytes.length, this.#forced.length)), {
+        stream: true,
+      });
+    }
+    // The guard has seen the first bytes of a last character, so that it counts as one.
+    if (guard) tail += decoder.decode();
+    yield* this.#rest(piece, tail);
+  }
+
+  /** Draws a token that may come next; `undefined` if only what closes the script may. */
+  async #drawToken(logits: StreamLogits, room: number): Promise<Drawn | undefined> {
+    const { tokenizer } = this.#shared, guard = this.#guard, forced = this.#forced;
+    const sampler = this.#sampler, refused = new Set<number>();
+    const fits = (token: number): boolean => {
+      if (token >= tokenizer.vocabSize || refused.has(token)) return false; // a padded vocabulary
+      if (forced.length === 0) return true;
+      if (token === tokenizer.endOfText) return false;
+      const bytes = tokenizer.tokenBytes(token);
+      for (let i = 0; i < bytes.length && i < forced.length; i++) {
+        if (bytes[i] !== forced[i]) return false;
+      }
+      return true;
+    };
+    const draw = async (allowed: (token: number) => boolean): Promise<Drawn> =>
+      sampler.drawFromTop(logits, allowed) ??
+        sampler.draw(await logits.all(), allowed, logits.normalizer);
+    for (let draws = 0; draws < MOST_DRAWS; draws++) {
+      const drawn = await draw(fits);
+      if (!guard || guard.admits(drawn.token, room, forced)) return drawn;
+      refused.add(drawn.token);
+    }
+    const admitted = new Set<number>();
+    for (let token = 0; token < tokenizer.vocabSize; token++) {
+      if (fits(token) && guard!.admits(token, room, forced)) admitted.add(token);
+    }
+    return admitted.size > 0 ? await draw((token) => admitted.has(token)) : undefined;
+  }
+
+  /** What the model thought of a token and of those it could have been. */
+  async #explain({ token, logprob }: Drawn, logits: StreamLogits): Promise<Explanation> {
+    const { tokenizer } = this.#shared;
+    let { ids, values }: { ids: ArrayLike<number>; values: ArrayLike<number> } = logits;
+    if (values.length <= RIVALS) {
+      const all = await logits.all();
+      ids = [...all.keys()].sort((a, b) => all[b] - all[a] || a - b).slice(0, RIVALS + 1);
+      values = Array.from(ids, (id) => all[id]);
+    }
+    const tell = (token: number, logprob: number): TokenProbability => ({
+      token,
+      text: token < tokenizer.vocabSize ? tokenizer.decode([token]) : "",
+      probability: Math.exp(logprob),
+    });
+    const rivals = Array.from(ids, (id, i) => tell(id, values[i] - logits.normalizer));
+    return {
+      ...tell(token, logprob),
+      rivals: rivals.filter((rival) => rival.token !== token).slice(0, RIVALS),
+    };
+  }
+
+  /** The last piece, if there is anything in it. */
+  *#rest(piece: Piece, tail: string): Generator<Piece, void, undefined> {
+    piece.text += tail;
+    if (piece.text) yield this.#give(piece);
+  }
+
+  #give(piece: Piece): Piece {
+    this.#text += piece.text;
+    return piece;
+  }
+}

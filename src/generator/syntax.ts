@@ -1,0 +1,93 @@
+/**
+ * Keeps what is generated valid bash: which tokens may come next, and what closes what is open.
+ *
+ * @module
+ */
+
+import { Syntax } from "../syntax/syntax.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+const utf8 = new TextEncoder();
+
+/**
+ * Follows a script token by token. A token may come next if a valid script can begin with the text up
+ * to it, and if what it leaves open can be closed by the tokens that are left.
+ *
+ * A token that breaks the script is never put into the cache, so that nothing has to be taken back
+ * but the draw.
+ */
+export class SyntaxGuard {
+  readonly #tokenizer: Tokenizer;
+  /** State after the tokens taken. */
+  #syntax: Syntax;
+  /** State after the last token that {@linkcode SyntaxGuard.admits} let pass. */
+  #next?: { token: number; syntax: Syntax };
+
+  /**
+   * @param given The script's beginning.
+   * @throws {SyntaxError} if no valid script begins so.
+   */
+  constructor(tokenizer: Tokenizer, given: Uint8Array) {
+    this.#tokenizer = tokenizer;
+    this.#syntax = new Syntax();
+    if (this.#syntax.push(given)) return;
+    const { line, message } = this.#syntax.fault!;
+    throw new SyntaxError(
+      `The prompt is no beginning of a bash script (line ${line}: ${message}): correct it, or generate with syntax off.`,
+    );
+  }
+
+  /**
+   * Whether `token` may come next.
+   * @param room Tokens that may still come after it.
+   * @param forced Bytes with which the text goes on whatever comes.
+   */
+  admits(token: number, room: number, forced: Uint8Array): boolean {
+    if (token === this.#tokenizer.endOfText) return forced.length === 0 && this.#syntax.complete;
+    const bytes = this.#tokenizer.tokenBytes(token);
+    const syntax = this.#syntax.clone();
+    if (!syntax.push(bytes)) return false;
+    // A token is one byte or more, so most texts need not be encoded to see that they fit.
+    const rest = closingBytes(syntax, forced.subarray(Math.min(bytes.length, forced.length)));
+    if (rest.length > room && this.#encode(rest).length > room) return false;
+    this.#next = { token, syntax };
+    return true;
+  }
+
+  /** Goes on with a token that was let pass, or that closes. */
+  take(token: number): void {
+    if (this.#next?.token === token) this.#syntax = this.#next.syntax;
+    else if (token !== this.#tokenizer.endOfText) {
+      this.#syntax.push(this.#tokenizer.tokenBytes(token));
+    }
+    this.#next = undefined;
+  }
+
+  /** The tokens that close the script, behind the bytes with which it goes on anyway. */
+  closing(forced: Uint8Array): Uint32Array {
+    return this.#encode(closingBytes(this.#syntax, forced));
+  }
+
+  #encode(bytes: Uint8Array): Uint32Array {
+    return this.#tokenizer.encode(new TextDecoder().decode(bytes));
+  }
+}
+
+/** `forced`, then what closes the script after it. */
+function closingBytes(syntax: Syntax, forced: Uint8Array): Uint8Array {
+  if (forced.length === 0) return utf8.encode(syntax.closing());
+  const after = syntax.clone();
+  after.push(forced);
+  const closing = utf8.encode(after.closing());
+  const bytes = new Uint8Array(forced.length + closing.length);
+  bytes.set(forced);
+  bytes.set(closing, forced.length);
+  return bytes;
+}
+
+/** What closes a whole text that a valid script begins with. */
+export function closingOf(text: string): string {
+  const syntax = new Syntax();
+  syntax.push(utf8.encode(text));
+  return syntax.closing();
+}

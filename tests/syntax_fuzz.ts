@@ -1,0 +1,255 @@
+/**
+ * The long form of `syntax_test.ts`: random scripts and real ones, each judged by `Syntax` and by
+ * `bash -n`. What the two share is here.
+ *
+ *     deno run -A tests/syntax_fuzz.ts [seconds] [seed] [file.jsonl.gz …]
+ *
+ * Prints counts and the snippets that `Syntax` accepts and bash does not, and exits 1 if there are any.
+ */
+
+import { Random } from "../src/random.ts";
+import { Syntax } from "../src/syntax/syntax.ts";
+import { Tokenizer } from "../src/tokenizer/tokenizer.ts";
+
+const utf8 = new TextEncoder();
+const text = new TextDecoder();
+
+/** What `bash -n` says: nothing if it accepts a script without a warning. */
+export type Complaint = string | undefined;
+
+/** Lets `bash -n` judge many scripts in one go. */
+export async function bashComplaints(scripts: readonly Uint8Array[]): Promise<Complaint[]> {
+  const folder = await Deno.makeTempDir({ dir: await scratchFolder(), prefix: "syntax_" });
+  try {
+    const complaints: Complaint[] = [];
+    scripts.forEach((script, i) => Deno.writeFileSync(`${folder}/${i}`, script));
+    const loop = `cd "$1" || exit; for ((i = 0; i < $2; i++)); do
+      bash -n "$i" 2>&1; printf '\\n@@%d\\n' "$?"; done`;
+    const args = ["-c", loop, "bash", folder, `${scripts.length}`];
+    const { stdout } = await new Deno.Command("bash", { args }).output();
+    const verdicts = text.decode(stdout).matchAll(/([^]*?)\n@@(\d+)\n/g);
+    for (const [, message, status] of verdicts) {
+      complaints.push(message === "" && status === "0" ? undefined : message || `exit ${status}`);
+    }
+    if (complaints.length !== scripts.length) throw new Error("bash did not judge all scripts");
+    return complaints;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function scratchFolder(): Promise<string | undefined> {
+  return await Deno.stat("/dev/shm").then(() => "/dev/shm", () => undefined);
+}
+
+const PIECES = [
+  ..."\n\n\n\n      ;;;&|()<>{}!#$'\"`\\=[]-:?*+@~/_\t\r0123axé",
+  ...["  ", "\\\n", "&&", "||", ";;", ";&", ";;&", "|&", ">>", ">&", "<&", "<>", ">|", "&>", "&>>"],
+  ...[
+    "<<<",
+    "2>&1",
+    "2>",
+    "$(",
+    "$((",
+    "))",
+    "((",
+    "${",
+    "${x:-",
+    "<(",
+    ">(",
+    "`",
+    "$'",
+    '$"',
+    "$[",
+  ],
+  ..."if then elif else fi for while until do done case esac in select function".split(" "),
+  ..."{ } [[ ]] ! time -p -- coproc if then fi do done esac { } [[ ]] in".split(" "),
+  ...[
+    "; then",
+    "; do",
+    "; fi",
+    "; done",
+    " in a b",
+    ";; esac",
+    "\nfi",
+    "\ndone",
+    "\n}",
+    "; }",
+    "a)",
+  ],
+  ...'echo x a b=c x= y+= a[0]= declare local export f() 12 {fd} {fd}> x=( $x "$x"'.split(" "),
+  ..."== != =~ = -eq -nt -f -z < > @( *( +( ?( !( && || | ^(a|b)$".split(" "),
+  ...["<<EOF", "<<-EOF", "<<'EOF'", "EOF", "\nEOF\n", "\n\tEOF\n", "<<A <<B", "\nA\n", "\nB\n"],
+  ...["for ((", "i=0;", "i<9;", "i++", "[[ ", " ]]", "(( ", " ))", "$(<", " # ", "'a b'", '"a b"'],
+].map((piece) => utf8.encode(piece));
+
+/** A source of random pieces of text. */
+export type Draw = (random: Random) => Uint8Array;
+
+/** Draws from pieces of bash; after words a blank is likely. */
+export const drawPiece: Draw = (random) => PIECES[random.below(PIECES.length)];
+
+/** A script and what became of it. */
+export interface Sample {
+  /** Bytes taken, all of which `Syntax` accepted, and its closing. */
+  script: Uint8Array;
+  /** The bytes alone are a whole script, says `Syntax`. */
+  complete: boolean;
+}
+
+/** Writes as a bad model under constrained decoding does: takes what may follow, skips the rest. */
+export function randomScript(random: Random, length: number, draw: Draw): Sample[] {
+  let syntax = new Syntax();
+  const taken: Uint8Array[] = [];
+  const samples: Sample[] = [];
+  for (let i = 0; i < length; i++) {
+    const piece = draw(random);
+    const next = syntax.clone();
+    if (!next.push(piece)) continue;
+    syntax = next;
+    taken.push(piece);
+    if (syntax.complete && random.below(8) === 0) {
+      samples.push({ script: concat(taken), complete: true });
+    }
+  }
+  const closing = close(syntax, concat(taken));
+  samples.push({ script: concat([...taken, utf8.encode(closing)]), complete: closing === "" });
+  return samples;
+}
+
+function close(syntax: Syntax, script: Uint8Array): string {
+  try {
+    return syntax.closing();
+  } catch (error) {
+    throw new Error(`no closing for ${JSON.stringify(text.decode(script))}`, { cause: error });
+  }
+}
+
+/** One byte string of many. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+/** A text with tokens of it deleted, doubled, swapped or inserted. */
+export function mutant(random: Random, script: string): string {
+  const tokens = script.match(/\s|\w+|[^\s\w]/g) ?? [];
+  for (let edits = 1 + random.below(3); edits > 0; edits--) {
+    const i = random.below(tokens.length), j = random.below(tokens.length);
+    const kind = random.below(4);
+    if (kind === 0) tokens.splice(i, 1);
+    else if (kind === 1) tokens.splice(i, 0, tokens[i]);
+    else if (kind === 2) [tokens[i], tokens[j]] = [tokens[j], tokens[i]];
+    else tokens.splice(i, 0, text.decode(drawPiece(random)));
+  }
+  return tokens.join("");
+}
+
+/** Texts of a `.jsonl.gz` file of `{"text"}` or `{"cmd"}`. */
+async function* readTexts(path: string): AsyncGenerator<string> {
+  const file = await Deno.open(path);
+  const stream = file.readable.pipeThrough(new DecompressionStream("gzip"));
+  const lines = (await new Response(stream).text()).split("\n");
+  for (const line of lines) {
+    if (line === "") continue;
+    const { text, cmd } = JSON.parse(line);
+    yield text ?? cmd;
+  }
+}
+
+class Report {
+  readonly counts = new Map<string, number>();
+  unsound = 0;
+
+  count(name: string, by = 1): void {
+    this.counts.set(name, (this.counts.get(name) ?? 0) + by);
+  }
+
+  fail(what: string, script: Uint8Array, complaint: Complaint): void {
+    this.unsound++;
+    if (this.unsound <= 40) {
+      console.log(`UNSOUND ${what}: ${JSON.stringify(text.decode(script))}\n  ${complaint}`);
+    }
+  }
+}
+
+async function judge(report: Report, what: string, scripts: Uint8Array[]): Promise<void> {
+  const complaints = await bashComplaints(scripts);
+  complaints.forEach((complaint, i) => {
+    report.count(what);
+    if (complaint !== undefined) report.fail(what, scripts[i], complaint);
+  });
+}
+
+async function judgeFile(report: Report, random: Random, path: string): Promise<void> {
+  const name = path.split("/").at(-1)!;
+  let batch: string[] = [];
+  const flush = async () => {
+    const scripts = batch.map((script) => utf8.encode(script));
+    const complaints = await bashComplaints(scripts);
+    const prefixes: Uint8Array[] = [];
+    complaints.forEach((complaint, i) => {
+      const syntax = new Syntax();
+      const accepted = syntax.push(scripts[i]) && syntax.complete;
+      if (complaint === undefined) {
+        report.count(`${name}: accepted by bash`);
+        if (accepted) report.count(`${name}: accepted by both`);
+        else {
+          const { line, message } = syntax.fault ?? { line: syntax.line, message: "incomplete" };
+          const source = batch[i].split("\n")[line - 1] ?? "";
+          console.log(`REFUSED ${name}: ${message}: ${source.slice(0, 160)}`);
+        }
+      } else {
+        report.count(`${name}: refused by bash`);
+        if (accepted) report.fail(name, scripts[i], complaint);
+      }
+      if (random.below(10) === 0) {
+        const prefix = scripts[i].subarray(0, random.below(scripts[i].length + 1));
+        const start = new Syntax();
+        if (start.push(prefix)) prefixes.push(concat([prefix, utf8.encode(close(start, prefix))]));
+      }
+    });
+    await judge(report, `${name}: prefixes closed`, prefixes);
+    batch = [];
+  };
+  for await (const script of readTexts(path)) {
+    batch.push(script);
+    if (batch.length === 1000) await flush();
+  }
+  await flush();
+}
+
+async function main(): Promise<void> {
+  const [seconds = "60", seed = "1", ...files] = Deno.args;
+  const until = performance.now() + Number(seconds) * 1000;
+  const random = new Random(Number(seed));
+  const report = new Report();
+  for (const file of files) await judgeFile(report, random, file);
+
+  const tokenizer = await Tokenizer.load(
+    new URL("../weights/tokenizer.json", import.meta.url).pathname,
+  );
+  const drawToken: Draw = (random) =>
+    tokenizer.tokenBytes(1 + random.below(tokenizer.vocabSize - 1));
+  const drawEither: Draw = (random) => random.below(3) ? drawPiece(random) : drawToken(random);
+  while (performance.now() < until) {
+    const scripts: Uint8Array[] = [];
+    for (const draw of [drawPiece, drawToken, drawEither]) {
+      for (let i = 0; i < 300; i++) {
+        const length = 5 + random.below(draw === drawToken ? 100 : 200);
+        scripts.push(...randomScript(random, length, draw).map(({ script }) => script));
+      }
+    }
+    await judge(report, "random scripts", scripts);
+  }
+  for (const [name, count] of report.counts) console.log(`${count}\t${name}`);
+  console.log(`${report.unsound}\tunsound`);
+  if (report.unsound > 0) Deno.exit(1);
+}
+
+if (import.meta.main) await main();
