@@ -8,15 +8,20 @@ import asc from "assemblyscript/asc";
 
 const ASSEMBLY = new URL("../src/backend/wasm/", import.meta.url);
 
-/** Where the compiled kernels are kept. */
-export const KERNELS = new URL("kernels.wasm", ASSEMBLY);
+/**
+ * The two builds and where they are kept. Without `relaxed-simd` kernels multiply and add in two
+ * roundings, and take more instructions for the products of 8-bit numbers, which come out the same.
+ */
+export const BUILDS = [
+  { file: new URL("kernels.wasm", ASSEMBLY), features: "simd,relaxed-simd,threads" },
+  { file: new URL("kernels_plain.wasm", ASSEMBLY), features: "simd,threads" },
+] as const;
 
-/** Flags of the compiler. Without `relaxed-simd` the kernels multiply and add in two roundings. */
+/** Flags of the compiler. */
 const FLAGS = [
   "-O1",
   "--noAssert",
   ...["--runtime", "stub"],
-  ...["--enable", "simd,relaxed-simd,threads"],
   "--importMemory",
   "--sharedMemory",
   ...["--initialMemory", "1"],
@@ -26,16 +31,18 @@ const FLAGS = [
 
 /**
  * Compiles `assembly/index.ts`.
+ * @param features Features of WebAssembly that it may use.
  * @returns The bytes of the module.
  * @throws {Error} with the compiler's messages if it does not compile.
  */
-export async function buildKernels(): Promise<Uint8Array<ArrayBuffer>> {
+export async function buildKernels(features: string): Promise<Uint8Array<ArrayBuffer>> {
   let binary: Uint8Array<ArrayBuffer> | undefined;
   const { error, stderr } = await asc.main([
     "assembly/index.ts",
     "--outFile",
     "kernels.wasm",
     ...FLAGS,
+    ...["--enable", features],
   ], {
     readFile: (name) => Deno.readTextFile(new URL(name, ASSEMBLY)).catch(() => null),
     writeFile: (_name, contents) => {
@@ -48,7 +55,9 @@ export async function buildKernels(): Promise<Uint8Array<ArrayBuffer>> {
 }
 
 if (import.meta.main) {
-  const binary = await buildKernels();
-  await Deno.writeFile(KERNELS, binary);
-  console.log(`kernels.wasm: ${binary.length} bytes`);
+  for (const { file, features } of BUILDS) {
+    const binary = await buildKernels(features);
+    await Deno.writeFile(file, binary);
+    console.log(`${file.pathname.split("/").at(-1)}: ${binary.length} bytes`);
+  }
 }

@@ -7,6 +7,7 @@
 import { readBash } from "./corpus/bash.ts";
 import { readLines } from "./corpus/files.ts";
 import { readStories } from "./corpus/stories.ts";
+import { collect } from "./generator/choose.ts";
 import type { Bashling, Score } from "./generator/generator.ts";
 import type { GenerateOptions } from "./generator/options.ts";
 
@@ -114,44 +115,107 @@ export interface PromptsScore {
   valid?: number;
   /** Share of them. */
   validShare?: number;
+  /** Scripts in which shellcheck finds no error; absent if it was not asked. */
+  shellcheck?: number;
   /** Mean number of tokens generated. */
   meanTokens: number;
 }
 
+/** Options of {@linkcode scorePrompts}. */
+export interface PromptsOptions extends EvaluationOptions {
+  /** How to generate. */
+  generate?: GenerateOptions;
+  /** Temperatures, at each of which every prompt gets its scripts. Default: that of `generate`. */
+  temperatures?: number[];
+  /** Scripts for each prompt at each temperature. Default 1. */
+  repeat?: number;
+  /** Ask shellcheck too, at the severity `error`; it takes a tenth of a second a script. */
+  shellcheck?: boolean;
+}
+
+/** Figures of all scripts, and of those of each temperature where there are several. */
+export interface PromptsEvaluation extends PromptsScore {
+  /** By temperature. */
+  byTemperature?: (PromptsScore & { temperature: number })[];
+}
+
 /**
- * Generates a script for every line of a file and asks `bash -n` about it, which parses and never
- * runs anything. The seed of prompt i is `seed` + i.
+ * Generates scripts for every line of a file and asks `bash -n` about them, which parses and never
+ * runs anything. The seed of script i is `seed` + i.
  */
 export async function scorePrompts(
   model: Bashling,
   path: string,
-  options: EvaluationOptions & { generate?: GenerateOptions } = {},
-): Promise<PromptsScore> {
-  const { limit = Infinity, signal, onProgress, generate = {} } = options;
+  options: PromptsOptions = {},
+): Promise<PromptsEvaluation> {
+  const { limit = Infinity, signal, onProgress, generate = {}, repeat = 1 } = options;
+  const { temperatures = [generate.temperature] } = options;
   const { seed = 0 } = generate;
   const lines = await take(readPrompts(path), limit);
   if (lines.length === 0) {
     throw new RangeError(`${path} holds no prompt: give a file with an English sentence a line.`);
   }
-  const check = await bashChecker();
-  let finished = 0, valid = 0, tokens = 0;
-  for (const [i, prompt] of lines.entries()) {
-    let script = "";
-    const generation = model.generate(prompt, { ...generate, seed: seed + i, signal });
-    let next = await generation.next();
-    for (; !next.done; next = await generation.next()) script += next.value.text;
-    signal?.throwIfAborted();
-    if (next.value.reason === "stop") finished++;
-    tokens += next.value.completionTokens;
-    if (await check?.(script)) valid++;
-    onProgress?.({ done: i + 1, total: lines.length });
+  const bash = await checker("bash", ["-n"]);
+  const shellcheck = options.shellcheck
+    ? await checker("shellcheck", ["--severity=error", "--shell=bash", "-"])
+    : undefined;
+  if (options.shellcheck && !shellcheck) {
+    throw new Error("shellcheck cannot be run: install it, and allow it with --allow-run.");
   }
-  return {
-    scripts: lines.length,
+  const total = temperatures.length * lines.length * repeat;
+  const tallies: Tally[] = [];
+  for (const temperature of temperatures) {
+    const tally: Tally = { scripts: 0, finished: 0, valid: 0, shellcheck: 0, tokens: 0 };
+    tallies.push(tally);
+    for (let i = 0; i < lines.length * repeat; i++) {
+      const { text, reason, completionTokens } = await collect(
+        model.generate(lines[i % lines.length], {
+          verdict: false,
+          ...generate,
+          temperature,
+          seed: seed + i,
+          signal,
+        }),
+      );
+      signal?.throwIfAborted();
+      tally.scripts++;
+      tally.tokens += completionTokens;
+      if (reason === "stop") tally.finished++;
+      if (await bash?.(text)) tally.valid++;
+      if (await shellcheck?.(text)) tally.shellcheck++;
+      onProgress?.({ done: tallies.reduce((sum, { scripts }) => sum + scripts, 0), total });
+    }
+  }
+  const score = ({ scripts, finished, valid, shellcheck: clean, tokens }: Tally): PromptsScore => ({
+    scripts,
     finished,
-    ...(check ? { valid, validShare: valid / lines.length } : {}),
-    meanTokens: tokens / lines.length,
+    ...(bash ? { valid, validShare: valid / scripts } : {}),
+    ...(shellcheck ? { shellcheck: clean } : {}),
+    meanTokens: tokens / scripts,
+  });
+  const sum = (key: keyof Tally) => tallies.reduce((total, tally) => total + tally[key], 0);
+  const all = {
+    scripts: sum("scripts"),
+    finished: sum("finished"),
+    valid: sum("valid"),
+    shellcheck: sum("shellcheck"),
+    tokens: sum("tokens"),
   };
+  if (temperatures.length === 1) return score(all);
+  const byTemperature = tallies.map((tally, i) => ({
+    temperature: temperatures[i]!,
+    ...score(tally),
+  }));
+  return { ...score(all), byTemperature };
+}
+
+/** Counts over the scripts of one temperature. */
+interface Tally {
+  scripts: number;
+  finished: number;
+  valid: number;
+  shellcheck: number;
+  tokens: number;
 }
 
 async function* readPrompts(path: string): AsyncGenerator<string, void, unknown> {
@@ -162,21 +226,27 @@ async function* readPrompts(path: string): AsyncGenerator<string, void, unknown>
  * A function that tells whether a script parses, by `bash -n`; `undefined` where there is no bash, or
  * no permission to run it.
  */
-export async function bashChecker(): Promise<
-  ((script: string) => Promise<boolean>) | undefined
-> {
+export function bashChecker(): Promise<((script: string) => Promise<boolean>) | undefined> {
+  return checker("bash", ["-n"]);
+}
+
+/** Asks a program about scripts on its stdin; `undefined` if it cannot be run. */
+async function checker(
+  program: string,
+  args: string[],
+): Promise<((script: string) => Promise<boolean>) | undefined> {
   const check = async (script: string): Promise<boolean> => {
-    const bash = new Deno.Command("bash", {
-      args: ["-n"],
+    const child = new Deno.Command(program, {
+      args,
       stdin: "piped",
       stdout: "null",
       stderr: "null",
     }).spawn();
-    const writer = bash.stdin.getWriter();
-    // Bash may leave before it has read everything, at the first error.
+    const writer = child.stdin.getWriter();
+    // It may leave before it has read everything, at the first error.
     await writer.write(new TextEncoder().encode(script)).catch(() => {});
     await writer.close().catch(() => {});
-    return (await bash.status).success;
+    return (await child.status).success;
   };
   try {
     await check(":\n");

@@ -26,8 +26,36 @@ Deno.test("bashling generate prints the script alone on stdout", async () => {
     "list",
     "files",
   ]);
-  assertEquals([code, stderr], [0, ""]);
+  assertEquals(code, 0);
+  assertMatch(stderr, /^verdict: (safe|caution|destructive)\n/);
   assertMatch(stdout, /^#!\/bin\/bash\n# List files\n/);
+  const quiet = await bashling([...GENERATE, "--max-tokens=9", "--no-verdict", "list", "files"]);
+  assertEquals([quiet.code, quiet.stdout, quiet.stderr], [0, stdout, ""]);
+});
+
+Deno.test("bashling generate tells what a script may do, refuses it, and explains its tokens", async () => {
+  const wipe = "# Wipe\nrm -rf /\n";
+  const told = await bashling([...GENERATE, "--max-tokens=9", wipe]);
+  assertEquals(told.code, 0);
+  assertMatch(told.stderr, /^verdict: destructive\n {2}line 3, destructive: .+\n {4}rm -rf \/\n/);
+  const refused = await bashling([...GENERATE, "--max-tokens=9", "--refuse=destructive", wipe]);
+  assertEquals([refused.code, refused.stdout], [1, ""]);
+  assertStringIncludes(refused.stderr, "8 of 8 scripts were refused");
+  const invalid = await bashling([...GENERATE, "# Wrong\nfi\n"]);
+  assertEquals([invalid.code, invalid.stdout], [1, ""]);
+  assertStringIncludes(invalid.stderr, "no beginning of a bash script (line 3");
+  const explained = await bashling([...GENERATE, "--max-tokens=9", "--explain", "list files"]);
+  assertMatch(explained.stderr, /^ *[\d.]+ % ".*" +(".*" *[\d.]+ % *){5}\n/);
+  const best = await bashling([
+    ...GENERATE,
+    "--max-tokens=9",
+    "--best-of=3",
+    "--json",
+    "list files",
+  ]);
+  const { text, verdict, syntax } = JSON.parse(best.stdout);
+  assertStringIncludes(text, "# List files\n");
+  assertEquals([syntax.valid, typeof verdict.level], [true, "string"]);
 });
 
 Deno.test("bashling generate reads the prompt from stdin and prints JSON", async () => {

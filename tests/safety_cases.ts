@@ -47,7 +47,6 @@ export const DANGEROUS: Dangerous[] = [
     reason: /the disk \/dev\/sda/,
   },
   { name: "a new file system", script: "mkfs.ext4 -F /dev/sdb1", line: 1, reason: /formats/ },
-  { name: "redirection to a disk", script: "cat image > /dev/nvme0n1", line: 1, reason: /disk/ },
   { name: "partition table", script: "sgdisk --zap-all /dev/sda", line: 1, reason: /partitions/ },
   { name: "fork bomb", script: ":(){ :|:& };:", line: 1, reason: /fork bomb/ },
   {

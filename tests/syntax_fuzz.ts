@@ -7,8 +7,9 @@
  * Prints counts and the snippets that `Syntax` accepts and bash does not, and exits 1 if there are any.
  */
 
+import { OWN_SCRIPTS } from "../src/corpus/bash.ts";
 import { Random } from "../src/random.ts";
-import { Syntax } from "../src/syntax/syntax.ts";
+import { checkSyntax, Syntax } from "../src/syntax/syntax.ts";
 import { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 
 const utf8 = new TextEncoder();
@@ -88,6 +89,10 @@ export type Draw = (random: Random) => Uint8Array;
 
 /** Draws from pieces of bash; after words a blank is likely. */
 export const drawPiece: Draw = (random) => PIECES[random.below(PIECES.length)];
+
+/** Draws pieces with a blank before most: more commands and fewer odd words. */
+const drawWord: Draw = (random) =>
+  random.below(4) ? concat([utf8.encode(" "), drawPiece(random)]) : drawPiece(random);
 
 /** A script and what became of it. */
 export interface Sample {
@@ -224,6 +229,50 @@ async function judgeFile(report: Report, random: Random, path: string): Promise<
   await flush();
 }
 
+/** Texts of this repository's own scripts. */
+export function ownScripts(): string[] {
+  const texts: string[] = [];
+  const read = (folder: URL): void => {
+    const entries = [...Deno.readDirSync(folder)].sort((a, b) => a.name < b.name ? -1 : 1);
+    for (const { name, isDirectory } of entries) {
+      if (isDirectory) read(new URL(`${name}/`, folder));
+      else if (name.endsWith(".sh")) texts.push(Deno.readTextFileSync(new URL(name, folder)));
+    }
+  };
+  read(OWN_SCRIPTS);
+  return texts;
+}
+
+/** A few lines of a script, from anywhere. */
+export function excerpt(random: Random, script: string): string {
+  const lines = script.split("\n");
+  const from = random.below(lines.length);
+  return lines.slice(from, from + 1 + random.below(12)).join("\n");
+}
+
+/** How `Syntax` and bash differ on whole texts. */
+export interface Agreement {
+  /** Accepted by bash. */
+  valid: number;
+  /** Of these, refused by `Syntax`. */
+  refused: string[];
+  /** Accepted by `Syntax` alone. */
+  unsound: string[];
+}
+
+/** Compares the two. */
+export async function agreement(scripts: readonly string[]): Promise<Agreement> {
+  const complaints = await bashComplaints(scripts.map((script) => utf8.encode(script)));
+  const result: Agreement = { valid: 0, refused: [], unsound: [] };
+  complaints.forEach((complaint, i) => {
+    const accepted = checkSyntax(scripts[i]).valid;
+    if (complaint === undefined) result.valid++;
+    if (complaint === undefined && !accepted) result.refused.push(scripts[i]);
+    if (complaint !== undefined && accepted) result.unsound.push(scripts[i]);
+  });
+  return result;
+}
+
 async function main(): Promise<void> {
   const [seconds = "60", seed = "1", ...files] = Deno.args;
   const until = performance.now() + Number(seconds) * 1000;
@@ -234,18 +283,28 @@ async function main(): Promise<void> {
   const tokenizer = await Tokenizer.load(
     new URL("../weights/tokenizer.json", import.meta.url).pathname,
   );
+  const own = ownScripts();
   const drawToken: Draw = (random) =>
     tokenizer.tokenBytes(1 + random.below(tokenizer.vocabSize - 1));
   const drawEither: Draw = (random) => random.below(3) ? drawPiece(random) : drawToken(random);
   while (performance.now() < until) {
     const scripts: Uint8Array[] = [];
-    for (const draw of [drawPiece, drawToken, drawEither]) {
+    for (const draw of [drawPiece, drawToken, drawEither, drawWord]) {
       for (let i = 0; i < 300; i++) {
         const length = 5 + random.below(draw === drawToken ? 100 : 200);
         scripts.push(...randomScript(random, length, draw).map(({ script }) => script));
       }
     }
     await judge(report, "random scripts", scripts);
+    const mutants = Array.from({ length: 300 }, () => {
+      const script = own[random.below(own.length)];
+      return mutant(random, random.below(2) ? script : excerpt(random, script));
+    });
+    const { valid, refused, unsound } = await agreement(mutants);
+    report.count("mutants", mutants.length);
+    report.count("mutants accepted by bash", valid);
+    report.count("mutants that only bash accepts", refused.length);
+    for (const script of unsound) report.fail("mutant", utf8.encode(script), "");
   }
   for (const [name, count] of report.counts) console.log(`${count}\t${name}`);
   console.log(`${report.unsound}\tunsound`);

@@ -282,7 +282,9 @@ export function checked(ops: Ops): Ops {
       const op = "topLogits";
       const [R, V] = expectRank(op, "logits", args.logits, 2);
       const K = (expectRank(op, "out", args.out, 2)[1] - 1) / 2;
-      if (!Number.isInteger(K) || K < 1 || K > V) fail(op, "out", args.out, `1 + 2K, K from 1 to V`);
+      if (!Number.isInteger(K) || K < 1 || K > V) {
+        fail(op, "out", args.out, `1 + 2K, K from 1 to V`);
+      }
       expect(op, { logits: args.logits }, [R, V]);
       expect(op, { out: args.out }, [R, 1 + 2 * K]);
       ops.topLogits(args);

@@ -7,13 +7,14 @@
 import {
   type EvaluationOptions,
   type FileScore,
+  type PromptsEvaluation,
   type PromptsScore,
   scorePrompts,
   scoreScripts,
   scoreStories,
   SCORING_RULE,
 } from "../evaluate.ts";
-import type { InferenceChoice } from "../generator/engine.ts";
+import type { InferenceChoice, Precision } from "../generator/engine.ts";
 import { Bashling } from "../generator/generator.ts";
 import { checkOptions, type GenerateOptions } from "../generator/options.ts";
 import { COMMON_FLAGS, Flags, usage } from "./flags.ts";
@@ -31,13 +32,17 @@ What to measure
   --scripts PATH             bits per byte of bash in the prompt form: a folder of *.sh, or a
                              .jsonl[.gz] file
   --prompts FILE             generate a script for each line; how many end, and pass bash -n
+  --shellcheck               ask shellcheck too, for errors, about the generated scripts
   --limit N                  only the first N documents and prompts (all)
 How
   --max-tokens N             of each generated script (200)
-  --temperature X            of generated scripts (0.8)
+  --temperature X            of generated scripts; repeatable, each prompt at each (0.8)
+  --repeat N                 scripts for each prompt and temperature (1)
+  --syntax MODE              of generated scripts: enforce, check, off (enforce)
   --seed N                   of the first generated script; each next has one more (0)
   --weights DIR              folder or URL of the weights (the shipped ones)
   --backend NAME             auto, wasm, webgpu, reference, tfjs (auto)
+  --precision BITS           of the weights: auto, int8, f32 (auto)
   --threads N                of the wasm backend (all cores)
   --json                     one line of JSON
 ${COMMON_FLAGS}
@@ -49,7 +54,7 @@ interface Evaluation {
   stories?: FileScore;
   pairs?: FileScore;
   scripts?: FileScore;
-  prompts?: PromptsScore;
+  prompts?: PromptsEvaluation;
 }
 
 /** Runs `bashling eval`. */
@@ -74,13 +79,18 @@ export async function evaluateFiles(args: string[]): Promise<number> {
   if (limit === 0) throw new UsageError("--limit is 0, expected a whole number from 1 up.");
   const generate: GenerateOptions = {
     maxTokens: flags.whole("max-tokens"),
-    temperature: flags.number("temperature"),
+    syntax: flags.text("syntax") as GenerateOptions["syntax"],
     seed: flags.whole("seed") ?? 0,
   };
+  const temperatures = flags.numbers("temperature");
+  const repeat = flags.whole("repeat");
+  if (repeat === 0) throw new UsageError("--repeat is 0, expected a whole number from 1 up.");
+  usage(() => temperatures.forEach((temperature) => checkOptions({ ...generate, temperature })));
   usage(() => checkOptions(generate));
   if (!prompts) {
-    for (const name of ["max-tokens", "temperature", "seed"]) {
-      if (flags.text(name) !== undefined) {
+    const names = ["max-tokens", "temperature", "repeat", "syntax", "seed", "shellcheck"];
+    for (const name of names) {
+      if (flags.has(name) || flags.text(name) !== undefined) {
         throw new UsageError(`--${name} is for generated scripts: give --prompts with it.`);
       }
     }
@@ -92,6 +102,7 @@ export async function evaluateFiles(args: string[]): Promise<number> {
     using model = await Bashling.load({
       weights: flags.text("weights"),
       backend: flags.text("backend") as InferenceChoice | undefined,
+      precision: flags.text("precision") as Precision | undefined,
       threads: flags.whole("threads"),
     });
     const options = (what: string): EvaluationOptions => ({
@@ -104,7 +115,13 @@ export async function evaluateFiles(args: string[]): Promise<number> {
     if (pairs) result.pairs = await scoreScripts(model, pairs, options("pairs"));
     if (scripts) result.scripts = await scoreScripts(model, scripts, options("scripts"));
     if (prompts) {
-      result.prompts = await scorePrompts(model, prompts, { ...options("prompts"), generate });
+      result.prompts = await scorePrompts(model, prompts, {
+        ...options("prompts"),
+        generate,
+        temperatures: temperatures.length > 0 ? temperatures : undefined,
+        repeat,
+        shellcheck: flags.has("shellcheck"),
+      });
     }
     if (flags.has("json")) {
       const { backend, config } = model;
@@ -145,19 +162,26 @@ function show({ prompts, ...files }: Evaluation): void {
     writeOut(`\n${SCORING_RULE}\n`);
   }
   if (prompts) {
-    const { scripts, finished, valid, meanTokens } = prompts;
-    const percent = (count: number) =>
-      `${grouped(count)} of ${grouped(scripts)} (${(100 * count / scripts).toFixed(1)} %)`;
+    const all = { name: "all", ...prompts };
+    const rows = prompts.byTemperature?.map((score) => ({
+      name: `temperature ${score.temperature}`,
+      ...score,
+    }));
+    const of = (count: number | undefined, { scripts }: PromptsScore) =>
+      count === undefined
+        ? "not asked"
+        : `${grouped(count)} (${(100 * count / scripts).toFixed(1)} %)`;
     writeOut(
       (scored.length > 0 ? "\n" : "") + table([
-        ["scripts that the model ended", percent(finished)],
-        [
-          "scripts that pass bash -n",
-          valid === undefined
-            ? "unknown: there is no bash, or no --allow-run=bash"
-            : percent(valid),
-        ],
-        ["tokens per script", meanTokens.toFixed(1)],
+        ["", "scripts", "ended by the model", "pass bash -n", "no shellcheck error", "mean tokens"],
+        ...[...rows ?? [], all].map((score) => [
+          score.name,
+          grouped(score.scripts),
+          of(score.finished, score),
+          of(score.valid, score),
+          of(score.shellcheck, score),
+          score.meanTokens.toFixed(1),
+        ]),
       ]),
     );
   }

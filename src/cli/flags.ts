@@ -89,15 +89,20 @@ export class Flags {
     return this.list(name)[0];
   }
 
+  /** All values of a flag as numbers. */
+  numbers(name: string): number[] {
+    return this.list(name).map((text) => {
+      const value = Number(text);
+      if (text.trim() === "" || !Number.isFinite(value)) {
+        throw new UsageError(`--${name} is ${text}, expected a number.`);
+      }
+      return value;
+    });
+  }
+
   /** The value of a flag as a number. */
   number(name: string): number | undefined {
-    const text = this.text(name);
-    if (text === undefined) return undefined;
-    const value = Number(text);
-    if (text.trim() === "" || !Number.isFinite(value)) {
-      throw new UsageError(`--${name} is ${text}, expected a number.`);
-    }
-    return value;
+    return this.numbers(name)[0];
   }
 
   /** The value of a flag as a whole number. */

@@ -48,8 +48,10 @@ export async function chooseScript(
   for (let made = 0; chosen.length < bestOf;) {
     const wanted = bestOf - chosen.length;
     const scripts = await Promise.all(
-      Array.from({ length: wanted }, (_, i) =>
-        collect(generate({ ...options, seed: seed + made + i }))),
+      Array.from(
+        { length: wanted },
+        (_, i) => collect(generate({ ...options, seed: seed + made + i })),
+      ),
     );
     made += wanted;
     const aborted = scripts.find(({ reason }) => reason === "abort");
@@ -61,7 +63,9 @@ export async function chooseScript(
     if (refused.length > 0 && made >= bestOf * MOST_REFUSED) {
       const [{ line, reason }] = refused[0].verdict!.findings;
       throw new Error(
-        `${made - chosen.length} of ${made} scripts were refused (line ${line} of the last: ${reason}): reword the prompt, or refuse less.`,
+        `${
+          made - chosen.length
+        } of ${made} scripts were refused (line ${line} of the last: ${reason}): reword the prompt, or refuse less.`,
       );
     }
   }

@@ -108,7 +108,7 @@ export class Generation {
     this.#most = Math.min(options.maxTokens, shared.contextLength - ids.length);
     const { tokenizer } = shared;
     if (options.syntax === "enforce") {
-      this.#guard = new SyntaxGuard(tokenizer, tokenizer.decodeBytes(ids));
+      this.#guard = new SyntaxGuard(tokenizer, tokenizer.decodeBytes(ids), forced);
       const { length } = this.#guard.closing(forced);
       if (length > this.#most) {
         throw new RangeError(
@@ -201,7 +201,8 @@ export class Generation {
         result.reason = "stop";
         break;
       }
-      const bytes = tokenizer.tokenBytes(token), known = Math.min(bytes.length, this.#forced.length);
+      const bytes = tokenizer.tokenBytes(token),
+        known = Math.min(bytes.length, this.#forced.length);
       this.#forced = this.#forced.subarray(known);
       const match = matcher.push(decoder.decode(bytes.subarray(known), { stream: true }));
       piece.text += match.text;

@@ -90,7 +90,7 @@ export class Sampler {
       if (isCut) {
         selectLargest(logits, topK, ids);
         ids.subarray(0, topK).sort((a, b) => logits[b] - logits[a] || a - b);
-      } else { for (let id = 0; id < V; id++) ids[id] = id; }
+      } else for (let id = 0; id < V; id++) ids[id] = id;
       token = this.#drawFrom((id) => logits[id], isCut ? topK : V, isCut);
     }
     const logprob = (before?.get(token) ?? logits[token]) - normalizer;

@@ -25,13 +25,16 @@ export class SyntaxGuard {
 
   /**
    * @param given The script's beginning.
+   * @param forced Bytes with which it goes on whatever comes.
    * @throws {SyntaxError} if no valid script begins so.
    */
-  constructor(tokenizer: Tokenizer, given: Uint8Array) {
+  constructor(tokenizer: Tokenizer, given: Uint8Array, forced: Uint8Array) {
     this.#tokenizer = tokenizer;
     this.#syntax = new Syntax();
-    if (this.#syntax.push(given)) return;
-    const { line, message } = this.#syntax.fault!;
+    this.#syntax.push(given);
+    const after = this.#syntax.clone();
+    if (after.push(forced)) return;
+    const { line, message } = after.fault!;
     throw new SyntaxError(
       `The prompt is no beginning of a bash script (line ${line}: ${message}): correct it, or generate with syntax off.`,
     );
@@ -49,6 +52,7 @@ export class SyntaxGuard {
     if (!syntax.push(bytes)) return false;
     // A token is one byte or more, so most texts need not be encoded to see that they fit.
     const rest = closingBytes(syntax, forced.subarray(Math.min(bytes.length, forced.length)));
+    if (!rest) return false;
     if (rest.length > room && this.#encode(rest).length > room) return false;
     this.#next = { token, syntax };
     return true;
@@ -65,7 +69,7 @@ export class SyntaxGuard {
 
   /** The tokens that close the script, behind the bytes with which it goes on anyway. */
   closing(forced: Uint8Array): Uint32Array {
-    return this.#encode(closingBytes(this.#syntax, forced));
+    return this.#encode(closingBytes(this.#syntax, forced)!);
   }
 
   #encode(bytes: Uint8Array): Uint32Array {
@@ -73,11 +77,11 @@ export class SyntaxGuard {
   }
 }
 
-/** `forced`, then what closes the script after it. */
-function closingBytes(syntax: Syntax, forced: Uint8Array): Uint8Array {
+/** `forced`, then what closes the script after it; `undefined` if it cannot go on so. */
+function closingBytes(syntax: Syntax, forced: Uint8Array): Uint8Array | undefined {
   if (forced.length === 0) return utf8.encode(syntax.closing());
   const after = syntax.clone();
-  after.push(forced);
+  if (!after.push(forced)) return undefined;
   const closing = utf8.encode(after.closing());
   const bytes = new Uint8Array(forced.length + closing.length);
   bytes.set(forced);

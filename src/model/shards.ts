@@ -270,7 +270,9 @@ export async function writeTensorSet(
     await writeFile(`${folder}/${file}`, [JSON.stringify(index, null, 2) + "\n"]);
     files.push(file);
   }
-  const ours = new RegExp(`^${RegExp.escape(stem)}(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?$`);
+  const ours = new RegExp(
+    `^${RegExp.escape(stem)}(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?$`,
+  );
   for await (const { name } of Deno.readDir(folder)) {
     if (ours.test(name) && !files.includes(name)) await Deno.remove(`${folder}/${name}`);
   }

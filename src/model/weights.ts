@@ -351,8 +351,8 @@ async function checkFingerprint(
   tokenizerJson: string,
   config: ModelConfig,
 ): Promise<void> {
+  const { size } = checkTokenizer(tokenizerJson, config);
   if (metadata.tokenizer === undefined) {
-    const { size } = checkTokenizer(tokenizerJson, config);
     if (size !== config.vocabSize) throw foreignTokenizer(size, config);
     return;
   }

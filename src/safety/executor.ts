@@ -8,26 +8,22 @@
 import { type Command, type Redirect, texts } from "./command.ts";
 import { Builtins } from "./builtins.ts";
 import { effectsOf, isLanguage, programOf } from "./languages.ts";
-import { filledIn } from "./expansions.ts";
-import { findTargets } from "./rules/files.ts";
 import { originOf, output } from "./output.ts";
 import { globSource } from "./glob.ts";
 import { check, ruleNames } from "./rules.ts";
 import type { RawCommand, RawRedirect } from "./scan.ts";
 import type { Scope } from "./scope.ts";
 import type { Setting, Walk } from "./walk.ts";
-import {
-  concat,
-  expandFields,
-  expandWord,
-  join,
-  literal,
-  render,
-  unknown,
-  type Word,
-} from "./words.ts";
+import { concat, expandFields, expandWord, literal, render, unknown, type Word } from "./words.ts";
 import { codeIn, entersContainer, type Invocation, isShell, readShell } from "./shells.ts";
-import { commandWithin, leadingAssignments, unwrap, unwrapXargs } from "./wrappers.ts";
+import {
+  commandsOfFind,
+  commandWithin,
+  leadingAssignments,
+  unwrap,
+  unwrapParallel,
+  unwrapXargs,
+} from "./wrappers.ts";
 
 /** What a command is executed with. */
 export interface Run extends Setting {
@@ -156,7 +152,6 @@ export class Executor {
   /** Follows a command whose words are expanded. */
   execute(words: Word[], run: Run): Word {
     const [first, ...args] = words;
-    const { scope } = run;
     if (!first || this.#depth > 24) {
       this.#check({ name: "", args: [], redirects: run.redirects, stdin: run.stdin }, run);
       return first ? unknown("…", "may") : run.stdin ?? [];
@@ -203,7 +198,9 @@ export class Executor {
     if (builtin) return builtin;
     if (isShell(name)) return this.#shell(name, readShell(args), run);
     if (name === "xargs" || name === "parallel") return this.#perItem(name, args, run);
-    if (name === "find" || name === "fd") this.#find(args, run);
+    for (const words of commandsOfFind(name, args)) {
+      this.execute(words, { ...run, redirects: [], scope: scope.clone() });
+    }
     const code = codeIn(name, args, stdin);
     if (code) return this.#runCode(code, { ...run, scope: scope.clone() });
     const inner = unwrap(name, args, (word) => this.#split(word, scope));
@@ -289,11 +286,7 @@ export class Executor {
 
   #perItem(name: string, args: Word[], run: Run): Word {
     if (name === "parallel") {
-      const colons = texts(args).findIndex((arg) => /^:::/.test(arg));
-      const command = colons < 0 ? args : args.slice(0, colons);
-      const items = colons < 0 ? run.stdin ?? [] : join(args.slice(colons + 1), "\n");
-      const code = command.length > 0 ? join(unwrapXargs(command, items)) : items;
-      return this.#runCode(code, { ...run, scope: run.scope.clone() });
+      return this.#runCode(unwrapParallel(args, run.stdin), { ...run, scope: run.scope.clone() });
     }
     const words = unwrapXargs(args, run.stdin);
     return this.execute(words, {
@@ -301,27 +294,6 @@ export class Executor {
       stdin: undefined,
       redirects: [],
       scope: run.scope.clone(),
-    });
-  }
-
-  #find(args: Word[], run: Run): void {
-    const words = texts(args);
-    const { paths, narrowed } = findTargets(args);
-    const found = narrowed
-      ? [unknown("{}", "never")]
-      : paths.map((path) => concat(filledIn(path, "never"), ["/*"]));
-    words.forEach((word, i) => {
-      if (!/^(-(exec|execdir|ok|okdir|x|X)|--exec|--exec-batch)$/.test(word)) return;
-      const rest = args.slice(i + 1);
-      const end = rest.findIndex((arg) => /^(;|\+)$/.test(literal(arg) ?? ""));
-      const command = rest.slice(0, end < 0 ? undefined : end).flatMap((arg) =>
-        literal(arg) === "{}"
-          ? found
-          : literal(arg)?.includes("{}")
-          ? [unknown("{}", "never")]
-          : [arg]
-      );
-      this.execute(command, { ...run, redirects: [], scope: run.scope.clone() });
     });
   }
 

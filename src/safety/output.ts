@@ -80,7 +80,7 @@ const NEVER_EMPTY = new Set([
 ]);
 
 /** Whether a command's output comes over the network. */
-export function isDownloader(name: string): boolean {
+function isDownloader(name: string): boolean {
   return DOWNLOADERS.has(name);
 }
 

@@ -1,10 +1,9 @@
 /**
  * The bash grammar of tree-sitter, loaded once and only when a script is first looked at.
  *
- * The grammar is the `.wasm` inside `npm:tree-sitter-bash`. Importing the package's `package.json`
- * puts the package into the module graph without running its native binding, and from then on its
- * files resolve to paths: through the import map, through the `npm:` specifier for whoever imports
- * this package from JSR, and through `node_modules` in Node.
+ * The grammar is the `.wasm` inside `npm:tree-sitter-bash`. Once the package is in the module graph,
+ * its files resolve to paths: through the import map here, through the `npm:` URL that publishing
+ * makes of it on JSR, and through `node_modules` in Node.
  *
  * @module
  */
@@ -13,8 +12,6 @@ import type { Language, Node, Parser, Tree } from "web-tree-sitter";
 import { readResource } from "../resource.ts";
 
 export type { Node, Tree };
-
-const GRAMMAR = "tree-sitter-bash/tree-sitter-bash.wasm";
 
 let loading: Promise<Parser> | undefined;
 
@@ -34,21 +31,21 @@ export function loadParser(): Promise<Parser> {
 }
 
 async function load(): Promise<Parser> {
-  const { default: manifest } = await import("tree-sitter-bash/package.json", {
-    with: { type: "json" },
-  });
+  // Puts the package into the module graph without running its native binding.
+  await import("tree-sitter-bash/package.json", { with: { type: "json" } });
   const treeSitter = await import("web-tree-sitter");
   await treeSitter.Parser.init();
-  const bytes = await readResource(grammarUrl(manifest.version));
+  const bytes = await readResource(await grammarUrl());
   const language: Language = await treeSitter.Language.load(bytes);
   return new treeSitter.Parser().setLanguage(language);
 }
 
-function grammarUrl(version: string): URL {
-  try {
-    return new URL(import.meta.resolve(GRAMMAR));
-  } catch {
-    // Imported from JSR: no import map there.
-    return new URL(import.meta.resolve(GRAMMAR.replace("/", `@${version}/`).replace(/^/, "npm:")));
-  }
+async function grammarUrl(): Promise<URL> {
+  const url = new URL(import.meta.resolve("tree-sitter-bash/tree-sitter-bash.wasm"));
+  if (url.protocol === "file:") return url;
+  // Publishing turns the name above into an `npm:` URL, which means nothing to Node.
+  const { createRequire } = await import("node:module");
+  const { pathToFileURL } = await import("node:url");
+  const require = createRequire(import.meta.url);
+  return pathToFileURL(require.resolve("tree-sitter-bash/tree-sitter-bash.wasm"));
 }

@@ -51,9 +51,9 @@ const HISTORY = /(^|\/)\.(bash|zsh|sh|ash|ksh)_?history$/;
 const SYSTEM = /^\/(bin|boot|etc|lib|lib32|lib64|sbin|usr|sys|proc)(\/|$)/;
 
 const DISK =
-  /^\/dev\/(sd|hd|vd|xvd|nvme|mmcblk|md|dm-|disk|rdisk|loop|sr|mapper\/|disk\/|mem$|kmem$|port$|mtd|zram|nbd|\*|\[|\?|\x02)/;
+  /^\/dev\/(sd|hd|vd|xvd|nvme|mmcblk|md|dm-|disk|rdisk|loop|sr|mapper\/|disk\/|mem$|kmem$|port$|mtd|zram|nbd|\*|\[|\?|\ue002)/;
 
-const HOME = "\x01", SOME = "\x02", FOLDER = "\x03";
+const HOME = "\ue001", SOME = "\ue002", FOLDER = "\ue003";
 const ALL = /^(\*+|\.\*+|\.\[[!^].*|\?\*+|\*\.\*|\.\?\*|\.\.\?\*|\*\?|\[[!^]?\.\]\*)$/;
 
 /** Whether a path is a disk or a raw device. */
@@ -130,7 +130,7 @@ function normalize(path: string): string {
 }
 
 function describe(path: string, folder: string): string | undefined {
-  const relative = !/^[/\x01\x02\x03]/.test(path);
+  const relative = !/^[/\ue001\ue002\ue003]/.test(path);
   const full = relative && folder !== "" ? `${folder}/${path}` : path;
   const names = normalize(full).split("/");
   // What matches everything in a folder is the folder.
@@ -141,7 +141,7 @@ function describe(path: string, folder: string): string | undefined {
     return full.startsWith("/") ? "everything under /" : "everything in the current folder";
   }
   if (target === FOLDER || target === ".") return "everything in the current folder";
-  if (/^(\x03\/)?\.\.(\/\.\.)*$/.test(target)) return "everything in a folder above";
+  if (/^(\ue003\/)?\.\.(\/\.\.)*$/.test(target)) return "everything in a folder above";
   if (target === HOME) return "the home folder";
   if (target.startsWith(`${HOME}/`)) {
     const inside = target.slice(2);

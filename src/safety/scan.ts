@@ -33,7 +33,7 @@ const RESERVED = new Set(
 );
 
 /** Whether a word is an assignment where it stands in front of a command. */
-export function isAssignment(word: string): boolean {
+function isAssignment(word: string): boolean {
   return ASSIGNMENT.test(word);
 }
 
@@ -73,7 +73,7 @@ export function skipExpansion(text: string, start: number): number {
 }
 
 /** Index after the `"` that ends a quotation whose text begins at `start`. */
-export function skipDouble(text: string, start: number): number {
+function skipDouble(text: string, start: number): number {
   let i = start;
   while (i < text.length && text[i] !== '"') {
     if (text[i] === "\\") i += 2;
@@ -146,7 +146,7 @@ function after(text: string, mark: string, start: number): number {
 }
 
 /** Index after the word at `start`; `start` itself if no word begins there. */
-export function skipWord(text: string, start: number): number {
+function skipWord(text: string, start: number): number {
   let i = start;
   while (i < text.length) {
     const c = text[i];

@@ -226,7 +226,7 @@ export class Scope implements Environment {
    */
   variants(text: string, most = MAX_VARIANTS): Scope[] {
     let scopes: Scope[] = [this];
-    const names = new Set(["PWD", ...text.matchAll(NAME).map((match) => match[1])]);
+    const names = new Set(["PWD", ...Array.from(text.matchAll(NAME), (match) => match[1])]);
     for (const name of names) {
       const options = this.#variables.get(name);
       if (!options || options.length < 2) continue;

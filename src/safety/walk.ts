@@ -7,6 +7,7 @@
  */
 
 import type { Level } from "./command.ts";
+import { Calls } from "./calls.ts";
 import {
   followCase,
   type Follower,
@@ -19,9 +20,9 @@ import { Executor } from "./executor.ts";
 import type { Node, Tree } from "./parser.ts";
 import { scanCommands } from "./scan.ts";
 import { Findings, type Found } from "./findings.ts";
-import { type Place, Scope, type ShellFunction, type Value } from "./scope.ts";
+import { type Place, Scope } from "./scope.ts";
 import { isBomb, shorten, type Stage, stagesOf } from "./tree.ts";
-import { concat, expandText, render, unknown, type Word } from "./words.ts";
+import { concat, expandText, unknown, type Word } from "./words.ts";
 
 /** What a statement is run with. */
 export interface Setting {
@@ -41,9 +42,7 @@ export class Walk implements Follower {
   readonly #trees: Tree[] = [];
   readonly #executor: Executor = new Executor(this);
   readonly #called = new Set<number>();
-  /** What calls did and printed, by function and state. */
-  readonly #calls = new Map<string, { after: Map<string, Value[]>; printed: Word }>();
-  readonly #names = new Map<number, Set<string>>();
+  readonly #calls = new Calls();
   /** Functions that are being called, and how many times over. */
   readonly #active = new Map<string, number>();
   #deferred: (() => void)[] = [];
@@ -128,13 +127,8 @@ export class Walk implements Follower {
     if (!body || active >= MAX_RECURSION || this.#depth >= MAX_DEPTH || this.hurried) {
       return undefined;
     }
-    const names = this.#namesIn(body, scope);
-    const state = describe(scope.snapshot(names), args, setting.stdin);
-    const known = this.#calls.get(`${body.body.id} ${state}`);
-    if (known) {
-      scope.restore(known.after);
-      return known.printed;
-    }
+    const recorded = this.#calls.begin(body, args, setting);
+    if (recorded.printed) return recorded.printed;
     this.#called.add(body.body.id);
     this.#active.set(name, active + 1);
     this.#depth++;
@@ -145,28 +139,8 @@ export class Walk implements Follower {
     this.#depth--;
     this.#active.set(name, active);
     scope.ended = false;
-    this.#calls.set(`${body.body.id} ${state}`, { after: scope.snapshot(names), printed });
+    recorded.end(printed);
     return printed;
-  }
-
-  /** The names in a function and in the functions that it calls. */
-  #namesIn(start: ShellFunction, scope: Scope): Set<string> {
-    let names = this.#names.get(start.body.id);
-    if (names) return names;
-    names = new Set(["PWD"]);
-    const open = [start];
-    const seen = new Set<number>();
-    for (let fn = open.pop(); fn; fn = open.pop()) {
-      if (seen.has(fn.body.id)) continue;
-      seen.add(fn.body.id);
-      for (const [name] of fn.body.text.matchAll(/[A-Za-z_]\w*/g)) {
-        names.add(name);
-        const called = scope.functions.get(name);
-        if (called) open.push(called);
-      }
-    }
-    this.#names.set(start.body.id, names);
-    return names;
   }
 
   #substitution(code: string, scope: Scope): Word {
@@ -387,15 +361,6 @@ export class Walk implements Follower {
       return this.#text(place, setting);
     }));
   }
-}
-
-/** A state in writing, for comparing. */
-function describe(values: Map<string, Value[]>, args: Word[], stdin: Word | undefined): string {
-  const write = (words: Word[]) => words.map(render).join("\x01");
-  const variables = [...values].map(([name, options]) =>
-    `${name}=${options.map(write).join("\x02")}`
-  );
-  return [...variables.sort(), write(args), render(stdin ?? [])].join("\x03");
 }
 
 function trimEnd(word: Word): Word {

@@ -42,9 +42,11 @@ export interface Environment {
 }
 
 /** A part on its way to a word; `null` parts one field from the next. */
-export type Piece = { part: Part; quoted: boolean; expanded: boolean } | null;
+type Piece = { part: Part; quoted: boolean; expanded: boolean } | null;
 
 const MAX_FIELDS = 256;
+const MAX_LENGTH = 1 << 16;
+const MAX_BRACES = 64;
 const SPLIT = /[ \t\n]+/;
 
 /** The text of a word without unknowns, else `undefined`. */
@@ -58,16 +60,20 @@ export function render(word: Word): string {
   return word.map((part) => typeof part === "string" ? part : part.source).join("");
 }
 
-/** Joins words into one. */
+/** Joins words into one; one that grows beyond all use becomes unknown. */
 export function concat(...words: Word[]): Word {
   const parts: Part[] = [];
+  let length = 0;
   for (const part of words.flat()) {
     const last = parts.at(-1);
     if (part === "") continue;
     if (typeof part === "string" && typeof last === "string") parts[parts.length - 1] = last + part;
     else parts.push(part);
+    length += typeof part === "string" ? part.length : 1;
   }
-  return parts;
+  if (length <= MAX_LENGTH && parts.length <= MAX_FIELDS) return parts;
+  const network = parts.some((part) => typeof part === "object" && part.origin === "network");
+  return unknown("…", "never", network ? "network" : undefined);
 }
 
 /** The elements with blanks between them, as `"$*"` joins them. */
@@ -101,7 +107,7 @@ function joined(all: Piece[]): Word {
 }
 
 /** Cuts one word into pieces and expands those that begin with `$` or a backquote. */
-export function pieces(text: string, environment: Environment): Piece[] {
+function pieces(text: string, environment: Environment): Piece[] {
   const out: Piece[] = [];
   const plain = (part: string, quoted: boolean) => out.push({ part, quoted, expanded: false });
   let i = 0;
@@ -224,7 +230,8 @@ function braces(all: Piece[]): Piece[][] {
       ? [...piece.part].map((part) => ({ ...piece, part }))
       : [piece]
   );
-  return expandBraces(chars);
+  const groups = chars.filter((piece) => mark(piece) === "{").length;
+  return groups > 0 && groups <= MAX_BRACES ? expandBraces(chars) : [all];
 }
 
 function mark(piece: Piece | undefined): string {

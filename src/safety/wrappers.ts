@@ -4,7 +4,10 @@
  * @module
  */
 
+import { texts } from "./command.ts";
+import { filledIn } from "./expansions.ts";
 import { isKnown } from "./rules.ts";
+import { findTargets } from "./rules/files.ts";
 import { isShell } from "./shells.ts";
 import { concat, join, literal, unknown, type Word } from "./words.ts";
 
@@ -160,6 +163,34 @@ function item(stdin: Word): Word {
   const only = stdin.length === 1 && typeof stdin[0] === "object" ? stdin[0] : undefined;
   if (only) return [{ ...only, empty: "never" }];
   return stdin.length === 0 ? unknown("{}", "never") : concat(trimmed);
+}
+
+/** The code that `parallel` runs, for what comes in or what follows `:::`. */
+export function unwrapParallel(args: Word[], stdin: Word | undefined): Word {
+  const colons = texts(args).findIndex((arg) => /^:::/.test(arg));
+  const command = colons < 0 ? args : args.slice(0, colons);
+  const items = colons < 0 ? stdin ?? [] : join(args.slice(colons + 1), "\n");
+  return command.length > 0 ? join(unwrapXargs(command, items)) : items;
+}
+
+/** The commands that `find` runs, with what it finds in the place of `{}`. */
+export function commandsOfFind(name: string, args: Word[]): Word[][] {
+  if (name !== "find" && name !== "fd") return [];
+  const words = texts(args);
+  const { paths, narrowed } = findTargets(args);
+  const some = unknown("{}", "never");
+  const found = narrowed ? [some] : paths.map((path) => concat(filledIn(path, "never"), ["/*"]));
+  return words.flatMap((word, i) => {
+    if (!/^(-(exec|execdir|ok|okdir|x|X)|--exec|--exec-batch)$/.test(word)) return [];
+    const rest = args.slice(i + 1);
+    const end = words.slice(i + 1).findIndex((text) => /^(;|\+)$/.test(text));
+    return [
+      rest.slice(0, end < 0 ? undefined : end).flatMap((arg) => {
+        const text = literal(arg) ?? "";
+        return text === "{}" ? found : text.includes("{}") ? [some] : [arg];
+      }),
+    ];
+  });
 }
 
 /**

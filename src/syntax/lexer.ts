@@ -47,7 +47,9 @@ export const LONGER: Readonly<Record<string, readonly string[]>> = {
 
 /** Takes one byte. False: no valid script goes on so. */
 export function takeByte(s: State, byte: number): boolean {
-  if (byte === 0) return s.refuse("a NUL byte");
+  if (byte === 0 || byte === 0x01 || byte === 0x7f) {
+    return s.refuse("a control byte"); // the latter two are marks of bash's own
+  }
   if (s.body) return bodyByte(s, s.body, byte);
   if (s.comment) {
     if (byte !== NEWLINE) return true;
@@ -207,7 +209,7 @@ function operatorByte(s: State, byte: number): boolean {
     if (s.inWord && s.last === DOLLAR) {
       return openExpansion(s, byte);
     }
-    if (s.inWord && s.shape === "=" && (takesAssignment(s.at) || s.at === "declare")) {
+    if (s.inWord && s.shape === "=" && takesArray(s.at)) {
       s.interrupt("array", "array");
       return true;
     }
@@ -223,6 +225,11 @@ function operatorByte(s: State, byte: number): boolean {
   }
   if (s.at === "condition regex" && CHARACTER[byte] === "|") return wordByte(s, byte);
   return growOperator(s, CHARACTER[byte]);
+}
+
+/** Whether a word can set an array. */
+function takesArray(at: Position): boolean {
+  return beforeCommand(at) || at === "assign" || at === "declare";
 }
 
 /** Whether a word can set a variable. */

@@ -118,7 +118,8 @@ export function canNameDescriptor(s: State): boolean {
 
 /** Whether a function may have such a name. bash takes more, but not all of it can be called. */
 export function isFunctionName(shape: Shape): boolean {
-  return shape === "identifier" || shape === "name" || shape === "digits";
+  return shape === "identifier" || shape === "identifier+" || shape === "name" ||
+    shape === "digits";
 }
 
 /** Whether a word of this shape sets a variable. */
@@ -127,7 +128,7 @@ export function isAssignment(shape: Shape): boolean {
 }
 
 /** Bytes of a function's name beyond letters and digits. */
-const NAME_BYTES = "-.:/,%";
+const NAME_BYTES = "-+.:/,%";
 
 function isNameByte(byte: number): boolean {
   return isLetter(byte) || isDigit(byte) || NAME_BYTES.includes(CHARACTER[byte]);
@@ -154,7 +155,8 @@ export function nextShape(shape: Shape, byte: number): Shape {
       if (byte === OPEN_BRACKET) return "identifier[";
       break;
     case "identifier+":
-      return CHARACTER[byte] === "=" ? "=" : "other";
+      if (CHARACTER[byte] === "=") return "=";
+      break;
     case "=":
       return "value";
     case "subscripted":

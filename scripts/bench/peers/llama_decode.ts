@@ -71,7 +71,7 @@ interface Context {
 /** Number of the binding's log level that leaves errors only. */
 const ERRORS_ONLY = 2;
 
-/** Options of {@linkcode LlamaDecoder.create}. */
+/** Options of {@linkcode LlamaDecoder.open}. */
 export interface LlamaOptions {
   /** L, longest context in tokens. */
   contextLength: number;
@@ -116,26 +116,19 @@ export class LlamaDecoder implements AsyncDisposable {
   }
 
   /**
-   * Loads a GGUF file from memory.
+   * Loads a GGUF file.
    * @throws {Error} if llama.cpp cannot be had here, or does not take the file.
    */
-  static async create(gguf: Uint8Array, options: LlamaOptions): Promise<LlamaDecoder> {
+  static async open(path: string, options: LlamaOptions): Promise<LlamaDecoder> {
     const { contextLength, threads } = options;
     const binding = await loadBinding();
-    const path = await Deno.makeTempFile({ suffix: ".gguf" });
-    let model: Model;
-    try {
-      await Deno.writeFile(path, gguf);
-      // Without mmap the weights are copied, and may be laid out anew for this machine's kernels.
-      model = new binding.AddonModel(path, {
-        addonExports: binding,
-        gpuLayers: 0,
-        useMmap: false,
-      });
-      if (!await model.init()) throw new Error("llama.cpp does not take our GGUF file.");
-    } finally {
-      await Deno.remove(path);
-    }
+    // Without mmap the weights are copied, and may be laid out anew for this machine's kernels.
+    const model = new binding.AddonModel(path, {
+      addonExports: binding,
+      gpuLayers: 0,
+      useMmap: false,
+    });
+    if (!await model.init()) throw new Error("llama.cpp does not take our GGUF file");
     const context = new binding.AddonContext(model, {
       contextSize: contextLength,
       batchSize: contextLength,
@@ -145,7 +138,7 @@ export class LlamaDecoder implements AsyncDisposable {
     });
     if (!await context.init()) {
       await model.dispose();
-      throw new Error(`llama.cpp cannot make a context of ${contextLength} tokens.`);
+      throw new Error(`llama.cpp cannot make a context of ${contextLength} tokens`);
     }
     return new LlamaDecoder(model, context, new binding.AddonSampler(model), threads);
   }
@@ -165,10 +158,11 @@ export class LlamaDecoder implements AsyncDisposable {
     const last = prompt.length - 1;
     const load = async (type: keyof typeof LLAMA_TOLERANCE): Promise<LlamaDecoder> => {
       const { contextLength } = weights.config;
-      const decoder = await LlamaDecoder.create(writeGguf(weights, type), {
-        contextLength,
-        threads,
-      });
+      const decoder = await withGguf(
+        weights,
+        type,
+        (path) => LlamaDecoder.open(path, { contextLength, threads }),
+      );
       await decoder.tune(threads);
       await decoder.prefill(prompt.subarray(0, last));
       const error = probabilityError(await decoder.probabilities(prompt[last], last), logits);
@@ -204,7 +198,7 @@ export class LlamaDecoder implements AsyncDisposable {
   /** Empties the cache from `position` on: llama.cpp does not write over what it holds. */
   #rewind(position: number): void {
     if (!this.#context.removeTokenCellsFromSequence(0, position, -1)) {
-      throw new Error(`llama.cpp cannot go back to position ${position}.`);
+      throw new Error(`llama.cpp cannot go back to position ${position}`);
     }
   }
 
@@ -261,6 +255,21 @@ export class LlamaDecoder implements AsyncDisposable {
     this.#greedy.dispose();
     await this.#context.dispose();
     await this.#model.dispose();
+  }
+}
+
+/** Lends the path of a GGUF file, which is gone afterwards. */
+export async function withGguf<T>(
+  weights: Pick<Weights, "config" | "parameters" | "tokenizerJson">,
+  type: GgufMatrixType,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const path = await Deno.makeTempFile({ suffix: ".gguf" });
+  try {
+    await Deno.writeFile(path, writeGguf(weights, type));
+    return await use(path);
+  } finally {
+    await Deno.remove(path);
   }
 }
 

@@ -58,6 +58,32 @@ class WasmProgram implements Program {
 export interface WasmOptions {
   /** Number of threads, this one included; by default the machine's, at most 8. */
   threads?: number;
+  /** Which build of the kernels; by default `relaxed` where the engine has relaxed SIMD. */
+  simd?: Simd;
+}
+
+/** The builds of the kernels: for relaxed SIMD, or for SIMD as it was before. */
+export type Simd = "relaxed" | "plain";
+
+/** Compiles the kernels for relaxed SIMD or, where the engine lacks it and nothing was asked for, plain. */
+async function compileKernels(wanted?: Simd): Promise<{ module: WebAssembly.Module; simd: Simd }> {
+  const compile = async (simd: Simd) => {
+    const file = simd === "relaxed" ? "./kernels.wasm" : "./kernels_plain.wasm";
+    const module = await WebAssembly.compile(await readResource(new URL(file, import.meta.url)));
+    return { module, simd };
+  };
+  try {
+    return await compile(wanted ?? "relaxed").catch((error) => {
+      if (wanted || !(error instanceof WebAssembly.CompileError)) throw error;
+      return compile("plain");
+    });
+  } catch (cause) {
+    throw new Error(
+      "This engine cannot compile the wasm kernels: it needs WebAssembly threads and SIMD. Use a " +
+        "newer one, or another backend.",
+      { cause },
+    );
+  }
 }
 
 /** Runs the operations in WebAssembly, on this thread and on workers. */
@@ -74,7 +100,7 @@ export class WasmBackend implements Backend {
   #scratch: { address: number; bytes: number };
   #disposed = false;
 
-  private constructor(module: WebAssembly.Module, threads: number) {
+  private constructor(module: WebAssembly.Module, simd: Simd, threads: number) {
     const { memory, limit } = allocateMemory();
     this.#memory = memory;
     this.#allocator = new Allocator(memory, HEAP_START, limit);
@@ -89,7 +115,8 @@ export class WasmBackend implements Backend {
     this.#scratch = { address: this.#allocator.allocate(4096), bytes: 4096 };
     this.#setControl(Control.sharedScratch, this.#scratch.address);
     this.threads = threads;
-    this.description = `WebAssembly SIMD, ${threads} ${threads === 1 ? "thread" : "threads"}`;
+    const name = simd === "relaxed" ? "relaxed SIMD" : "SIMD";
+    this.description = `WebAssembly ${name}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
     this.#workers = Array.from(
       { length: threads - 1 },
       () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
@@ -99,7 +126,7 @@ export class WasmBackend implements Backend {
   /**
    * Compiles the kernels and starts the workers. Call `Symbol.dispose` to end them.
    * @throws {RangeError} if `threads` is not a whole number from 1 to 64.
-   * @throws {Error} if the engine has no relaxed SIMD or shared memory, or a worker cannot start.
+   * @throws {Error} if the engine has no SIMD or shared memory, or a worker cannot start.
    */
   static async create(options: WasmOptions = {}): Promise<WasmBackend> {
     const threads = options.threads ??
@@ -109,21 +136,14 @@ export class WasmBackend implements Backend {
         `threads is ${threads}, expected a whole number from 1 to ${MOST_THREADS}.`,
       );
     }
-    const bytes = await readResource(new URL("./kernels.wasm", import.meta.url));
-    const module = await WebAssembly.compile(bytes).catch((cause) => {
-      throw new Error(
-        "This engine cannot compile the wasm kernels: it needs WebAssembly threads and relaxed " +
-          "SIMD. Use a newer one, or another backend.",
-        { cause },
-      );
-    });
-    const backend = new WasmBackend(module, threads);
+    const { module, simd } = await compileKernels(options.simd);
+    const backend = new WasmBackend(module, simd, threads);
     try {
       await backend.#start(module);
       return backend;
     } catch (cause) {
       backend[Symbol.dispose]();
-      if (options.threads === undefined) return WasmBackend.create({ threads: 1 });
+      if (options.threads === undefined) return WasmBackend.create({ ...options, threads: 1 });
       throw new Error(
         `Cannot start ${threads - 1} workers for the wasm backend. Use threads: 1.`,
         { cause },

@@ -5,7 +5,7 @@
  */
 
 import { type Command, type Report, type Rule, texts } from "../command.ts";
-import { concat, join, literal, render } from "../words.ts";
+import { concat, join, render } from "../words.ts";
 
 function words(...cases: [RegExp, Report[0], string][]): Rule {
   return ({ args }) => {
@@ -28,7 +28,7 @@ const gitCommands: Rule = words(
   ],
   [/^ push (.* )?(--delete|-d|:\S+) /, "caution", "deletes a branch on the server"],
   [
-    /^ (reset (.* )?--har?d? |(checkout|switch) (.* )?(-f|--force|--discard-changes) |checkout (-- )?\. |restore (.* )?\. )/,
+    /^ (reset (.* )?--har?d? |checkout (.* )?(-- )?\. |restore (.* )?\. )/,
     "destructive",
     "throws away all changes since the last commit",
   ],
@@ -42,6 +42,11 @@ const gitCommands: Rule = words(
     "destructive",
     "rewrites the history",
   ],
+  [
+    /^ (checkout|switch) (.* )?(-f|--force|--discard-changes) /,
+    "caution",
+    "throws away changes that are in the way",
+  ],
   [/^ stash (drop|clear) /, "destructive", "throws away stashed changes"],
   [
     /^ (branch (.* )?(-D|--delete --force)|tag (.* )?(-d|--delete)) /,
@@ -54,8 +59,8 @@ const gitCommands: Rule = words(
 /** `git -C DIR -c KEY=VALUE push …`: the options in front do not matter. */
 const git: Rule = (command) => {
   let i = 0;
-  while (/^-/.test(literal(command.args[i]) ?? "")) {
-    i += /^(-C|-c|--git-dir|--work-tree|--namespace)$/.test(literal(command.args[i])!) ? 2 : 1;
+  for (; i < command.args.length && /^-/.test(render(command.args[i])); i++) {
+    if (/^(-C|-c|--git-dir|--work-tree|--namespace)$/.test(render(command.args[i]))) i++;
   }
   return gitCommands({ ...command, args: command.args.slice(i) });
 };
@@ -72,7 +77,7 @@ const docker: Rule = words(
     "removes volumes with their data",
   ],
   [
-    / (rm|rmi|stop|kill|container rm|image rm) .*\$\((docker|podman) .*(ps|images|container ls|image ls) .*(-[a-z]*q|--quiet)/,
+    / (rm|rmi|stop|kill|container rm|image rm) .*\$\((docker|podman) (?![^)]*( -f|--filter|grep))[^)]*(ps|images|container ls|image ls) .*(-[a-z]*q|--quiet)/,
     "destructive",
     "removes all containers or images",
   ],
