@@ -109,7 +109,10 @@ function matmulCase(
 /** A random matrix (n, k) of int8, as three tensors. */
 function int8(random: Random, n: number, k: number): Record<string, CaseTensor> {
   const { data } = floats(random, [n, k]);
-  const { packed, scales, sums } = quantizeMatrix(data as Float32Array, n, k, { row: k, column: 1 });
+  const { packed, scales, sums } = quantizeMatrix(data as Float32Array, n, k, {
+    row: k,
+    column: 1,
+  });
   return {
     packed: { shape: [Math.ceil(n / INT8_BLOCK), k / 4, INT8_BLOCK], data: packed },
     scales: { shape: [n], data: scales },

@@ -59,13 +59,14 @@ Deno.test("promptTokens() throws with both counts when a prompt is too long", ()
 });
 
 Deno.test("promptTokens() keeps the shebang and the end when it cuts", () => {
-  const head = tokenizer.encode("#!/bin/bash\n").length;
+  // The comment's beginning too: what is left of a comment must not become a command.
+  const head = tokenizer.encode("#!/bin/bash\n# ").length;
   const long = scriptBeginning(`${"東京🙂".repeat(30)} the end`);
   for (const maxTokens of [1, 5, 100]) {
     for (let contextLength = 2 * head + 8; contextLength < 2 * head + 30; contextLength++) {
       const { ids } = promptTokens(tokenizer, long, { contextLength, maxTokens, truncate: true });
       const text = tokenizer.decode(ids);
-      assert(text.startsWith("#!/bin/bash\n") && text.endsWith("end"), text);
+      assert(text.startsWith("#!/bin/bash\n# ") && text.endsWith("end"), text);
       assert(!text.includes("\uFFFD"), text);
       assert(ids.length <= contextLength - Math.min(maxTokens, contextLength >> 1));
     }

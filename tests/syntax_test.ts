@@ -50,7 +50,7 @@ const VALID = [
   "if (a) then { b; } fi; while [[ a ]] do (b) done",
   "while a; do b; done; until a\ndo\nb\ndone < x &",
   "for x in a b; do c; done; for x; do c; done; for x do c; done",
-  "for x\nin a\ndo b; done; for x in; do c; done",
+  "for x\ndo a; done; for x in a\ndo b; done; for x in; do c; done",
   "for ((i = 0; i < ${#a[@]}; i++)); do b; done; for ((;;)) { b; }",
   "select x in a b; do c; done",
   "case x in a|'b c') d;; (e) ;; f) g;& h) i;;& *) j; esac >k",

@@ -9,13 +9,15 @@ import { parseArgs } from "@std/cli";
 import { UsageError } from "../../src/cli/usage.ts";
 import { preset } from "../../src/model/config.ts";
 import { benchDecode, DECODERS } from "./decode.ts";
+import { benchGenerate } from "./generate.ts";
 import { benchMatmul, MULTIPLIERS } from "./matmul.ts";
 import { adapterKind, reason, type Result, table } from "./measure.ts";
 import { benchMemory } from "./memory.ts";
 import { benchTokenizer, ENCODERS } from "./tokenizer.ts";
 import { benchTrain, TRAINEES } from "./train.ts";
 
-const USAGE = `Usage: deno task bench [train] [decode] [matmul] [tokenizer] [memory] [options]
+const USAGE =
+  `Usage: deno task bench [train] [decode] [generate] [matmul] [tokenizer] [memory] [options]
 
 Measures what is named, or everything. Each contender is checked before it is timed; contenders
 run in turn and their median counts. Close other programs first.
@@ -28,7 +30,7 @@ run in turn and their median counts. Close other programs first.
   --tokens N           tokens decoded in one run (default: 64)
   --rounds N           timed runs of each contender (default: 5)
   --text FILE          what the tokenizers encode (default: the scripts in src/corpus/bash)
-  --weights DIR        what generates when memory is measured (default: the shipped weights)
+  --weights DIR        what generates, also when memory is measured (default: the shipped)
   --growth N           steps, and generations, over which memory must not grow (default: 1000)
   --threads N          threads of wasm (default: all cores)
   --json               print the JSON line alone
@@ -38,7 +40,7 @@ A software adapter does about 1 GFLOP/s, as tfjs's cpu backend does: both get on
 tokens and fewer decoded ones. What a software adapter scores says nothing about a GPU.`;
 
 /** Benchmarks in the order in which they run. */
-const BENCHES = ["train", "decode", "matmul", "tokenizer", "memory"] as const;
+const BENCHES = ["train", "decode", "generate", "matmul", "tokenizer", "memory"] as const;
 
 const PEERS: string[] = ["llama.cpp", "jax-js", "tfjs", "tokenizers", "gpt-tokenizer"];
 
@@ -129,6 +131,9 @@ async function run(bench: string, options: Options): Promise<Result[]> {
       const contenders = wanted(DECODERS, options);
       const { tokens } = options;
       return await benchDecode({ ...shared, contenders, tokens, promptLength: PROMPT_LENGTH });
+    }
+    case "generate": {
+      return await benchGenerate({ rounds, threads, weights: options.weights });
     }
     case "matmul": {
       const contenders = wanted(MULTIPLIERS, options);

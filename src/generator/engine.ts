@@ -9,7 +9,7 @@ import { type BackendChoice, chooseBackend } from "../backend/select.ts";
 import type { Batch } from "../corpus/batches.ts";
 import { Decoder, type StreamLogits } from "../gpt/decode.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { dequantizeModel, type Int8Model, int8Tensors } from "../model/int8.ts";
+import { dequantizeModel, type Int8Model, int8Tensors, releaseModel } from "../model/int8.ts";
 import { type ModelTensors, parameterTensors } from "../model/parameters.ts";
 import type { EvaluationPass } from "./scorer.ts";
 
@@ -130,8 +130,10 @@ class BackendInference implements InferenceEngine {
     this.reason = reason;
     this.#backend = backend;
     this.#config = config;
-    if ("model" in weights) this.#params = int8Tensors(backend, config, weights.model);
-    else {
+    if ("model" in weights) {
+      this.#params = int8Tensors(backend, config, weights.model);
+      releaseModel(weights.model);
+    } else {
       const params = this.#params = parameterTensors(backend, config);
       backend.write(params.pool, weights.parameters);
     }

@@ -81,10 +81,19 @@ export function promptTokens(
     );
   }
   // No token spans a line's end, so the shebang line is the same tokens alone as in the prompt.
-  const head = tokenizer.encode(`${SHEBANG}\n`).slice(0, most);
   const kept = contextLength - Math.min(maxTokens, contextLength >> 1);
-  let tail = ids.subarray(ids.length - Math.max(0, kept - head.length));
-  while (tail.length > 0 && startsInsideCharacter(tokenizer, tail[0])) tail = tail.subarray(1);
+  const cutBehind = (head: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> => {
+    const tail = ids.subarray(ids.length - Math.max(0, kept - head.length));
+    const whole = tail.findIndex((id) => !startsInsideCharacter(tokenizer, id));
+    return tail.subarray(whole < 0 ? tail.length : whole);
+  };
+  let head = tokenizer.encode(`${SHEBANG}\n`).slice(0, most), tail = cutBehind(head);
+  const before = tokenizer.decode(ids.subarray(0, ids.length - tail.length));
+  if (before.slice(before.lastIndexOf("\n") + 1).startsWith("#")) {
+    // What is left of a comment must not become a command.
+    head = tokenizer.encode(`${SHEBANG}\n# `).slice(0, most);
+    tail = cutBehind(head);
+  }
   const cut = new Uint32Array(head.length + tail.length);
   cut.set(head);
   cut.set(tail, head.length);

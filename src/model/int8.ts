@@ -171,6 +171,16 @@ export function int8Tensors(
   );
 }
 
+/**
+ * Gives the memory of a model back at once, once a backend has a copy: the garbage collector would
+ * keep it for as long as nothing else needs memory. The arrays are empty after this.
+ */
+export function releaseModel({ matrices, vectors }: Int8Model): void {
+  const arrays = [...matrices.values()].flatMap((matrix) => Object.values(matrix));
+  const buffers = new Set([...arrays, ...vectors.values()].map(({ buffer }) => buffer));
+  for (const buffer of buffers) buffer.transfer(0);
+}
+
 /** How `packed` lies, as the metadata of a file says it. */
 export const INT8_LAYOUT = "blocks of 16 rows, quads of columns: (n / 16, k / 4, 16, 4)";
 

@@ -95,7 +95,6 @@ function nextToken(s: State): string {
     case "for words":
     case "arithmetic for":
       return "; do";
-    case "for lines":
     case "for do":
     case "arithmetic for do":
       return "do";

@@ -81,7 +81,6 @@ export function endWord(s: State, redirects: boolean): boolean {
       s.at = "for named";
       return true;
     case "for named":
-    case "for lines":
       if (text === "in") {
         s.at = "for words";
         return true;
@@ -275,9 +274,7 @@ export function endLine(s: State): boolean {
     case "function named":
       s.at = "function body";
       break;
-    case "for named":
-      s.at = "for lines";
-      break;
+    case "for named": // bash takes an `in` on the next line, but not everywhere
     case "for words":
       s.at = "for do";
       break;
@@ -291,7 +288,6 @@ export function endLine(s: State): boolean {
     case "open":
     case "pipe":
     case "function body":
-    case "for lines":
     case "for do":
     case "arithmetic for do":
     case "pattern":

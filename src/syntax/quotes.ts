@@ -170,7 +170,8 @@ export function quoteByte(s: State, q: QuoteRule, byte: number): boolean {
     s.last = last;
     return openQuote(s, byte);
   } else if (byte === DOLLAR) {
-    if (last !== DOLLAR || isReadTwice(s)) s.last = DOLLAR;
+    if (last !== DOLLAR) s.last = DOLLAR;
+    else if (isReadTwice(s)) return s.refuse("`$$` in a subscript or in `for ((`");
   } else if (q.angles && (byte === LESS || byte === GREATER)) {
     if (last !== LESS && last !== GREATER || isReadTwice(s)) s.last = byte;
   }
@@ -187,7 +188,10 @@ function headerByte(s: State, last: number, byte: number): boolean {
   else if (byte === DOUBLE_QUOTE) s.open("double", DOUBLE);
   else if (byte === SINGLE_QUOTE || byte === BACKQUOTE) {
     return s.refuse(`\`${CHARACTER[byte]}\` in \`for ((\``);
-  } else if (byte === DOLLAR) s.last = DOLLAR;
+  } else if (byte === DOLLAR) {
+    if (last === DOLLAR) return s.refuse("`$$` in `for ((`");
+    s.last = DOLLAR;
+  }
   return true;
 }
 

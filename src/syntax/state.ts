@@ -38,7 +38,6 @@ export type Position =
   | "function body"
   | "for name"
   | "for named"
-  | "for lines"
   | "for words"
   | "for do"
   | "arithmetic for"

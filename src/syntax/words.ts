@@ -62,7 +62,6 @@ export function isUnary(text: string): boolean {
 }
 
 const NOTHING: readonly string[] = [];
-const LOOP_WORDS = ["do", "in"];
 const CONDITION_OPERATORS = ["]]", ...BINARY];
 
 /** The only words that fit the position, or undefined if any does. */
@@ -74,8 +73,7 @@ export function expectedWords(at: Position, frame: Kind): readonly string[] | un
     case "function body":
       return COMPOUND;
     case "for named":
-    case "for lines":
-      return LOOP_WORDS;
+      return ["do", "in"];
     case "for do":
       return ["do"];
     case "arithmetic for":
@@ -100,6 +98,7 @@ export function wordFits(s: State): boolean {
   if (s.at === "function name") return isFunctionName(s.shape);
   // bash takes an assignment for one even here, where it has to be a word.
   if (isTarget(s.at) && s.back === "aimed" && isAssignment(s.shape)) return false;
+  if (s.at === "coproc name") return s.shape !== "identifier[" && !isAssignment(s.shape);
   const expected = expectedWords(s.at, s.frame.kind);
   if (expected === undefined || expected.some((word) => word.startsWith(s.text))) return true;
   return (s.at === "closed" || s.at === "redirected") && canNameDescriptor(s);
