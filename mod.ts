@@ -24,6 +24,7 @@ export type { Script } from "./src/generator/choose.ts";
 export type { CompleteOptions, GenerateOptions } from "./src/generator/options.ts";
 export { classify, type Finding, type Verdict, type VerdictLevel } from "./src/safety/verdict.ts";
 export { checkSyntax, Syntax, type SyntaxCheck } from "./src/syntax/syntax.ts";
+export type { Fault as SyntaxFault } from "./src/syntax/state.ts";
 export type { BackendName } from "./src/backend/backend.ts";
 export { type ModelConfig, type Preset, PRESETS } from "./src/model/config.ts";
 export {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import asc from "assemblyscript/asc";
+import asc from "npm:assemblyscript@0.28.20/asc";
 
 const ASSEMBLY = new URL("../src/backend/wasm/", import.meta.url);
 

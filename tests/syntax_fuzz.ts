@@ -94,31 +94,30 @@ export const drawPiece: Draw = (random) => PIECES[random.below(PIECES.length)];
 const drawWord: Draw = (random) =>
   random.below(4) ? concat([utf8.encode(" "), drawPiece(random)]) : drawPiece(random);
 
-/** A script and what became of it. */
-export interface Sample {
-  /** Bytes taken, all of which `Syntax` accepted, and its closing. */
-  script: Uint8Array;
-  /** The bytes alone are a whole script, says `Syntax`. */
-  complete: boolean;
-}
-
-/** Writes as a bad model under constrained decoding does: takes what may follow, skips the rest. */
-export function randomScript(random: Random, length: number, draw: Draw): Sample[] {
+/**
+ * Writes as a bad model under constrained decoding does: takes what may follow, skips the rest.
+ * Returns the script, closed, and some beginnings of it that `Syntax` takes for whole.
+ */
+export function randomScript(random: Random, length: number, draw: Draw): Uint8Array[] {
   let syntax = new Syntax();
   const taken: Uint8Array[] = [];
-  const samples: Sample[] = [];
+  const samples: Uint8Array[] = [];
   for (let i = 0; i < length; i++) {
-    const piece = draw(random);
+    // Now and then goes on as the closing would, so that constructs end and others follow.
+    const closing = random.below(12) ? "" : syntax.closing();
+    const piece = closing === ""
+      ? draw(random)
+      : utf8.encode(closing.slice(0, 1 + random.below(6)));
     const next = syntax.clone();
     if (!next.push(piece)) continue;
     syntax = next;
     taken.push(piece);
     if (syntax.complete && random.below(8) === 0) {
-      samples.push({ script: concat(taken), complete: true });
+      const newline = random.below(2) ? [utf8.encode("\n")] : [];
+      samples.push(concat([...taken, ...newline]));
     }
   }
-  const closing = close(syntax, concat(taken));
-  samples.push({ script: concat([...taken, utf8.encode(closing)]), complete: closing === "" });
+  samples.push(concat([...taken, utf8.encode(close(syntax, concat(taken)))]));
   return samples;
 }
 
@@ -191,10 +190,11 @@ async function judge(report: Report, what: string, scripts: Uint8Array[]): Promi
   });
 }
 
-async function judgeFile(report: Report, random: Random, path: string): Promise<void> {
+async function judgeFile(report: Report, random: Random, path: string): Promise<string[]> {
+  const texts = await Array.fromAsync(readTexts(path));
   const name = path.split("/").at(-1)!;
-  let batch: string[] = [];
-  const flush = async () => {
+  for (let from = 0; from < texts.length; from += 1000) {
+    const batch = texts.slice(from, from + 1000);
     const scripts = batch.map((script) => utf8.encode(script));
     const complaints = await bashComplaints(scripts);
     const prefixes: Uint8Array[] = [];
@@ -220,13 +220,8 @@ async function judgeFile(report: Report, random: Random, path: string): Promise<
       }
     });
     await judge(report, `${name}: prefixes closed`, prefixes);
-    batch = [];
-  };
-  for await (const script of readTexts(path)) {
-    batch.push(script);
-    if (batch.length === 1000) await flush();
   }
-  await flush();
+  return texts;
 }
 
 /** Texts of this repository's own scripts. */
@@ -278,12 +273,12 @@ async function main(): Promise<void> {
   const until = performance.now() + Number(seconds) * 1000;
   const random = new Random(Number(seed));
   const report = new Report();
-  for (const file of files) await judgeFile(report, random, file);
+  const sources = ownScripts();
+  for (const file of files) sources.push(...await judgeFile(report, random, file));
 
   const tokenizer = await Tokenizer.load(
     new URL("../weights/tokenizer.json", import.meta.url).pathname,
   );
-  const own = ownScripts();
   const drawToken: Draw = (random) =>
     tokenizer.tokenBytes(1 + random.below(tokenizer.vocabSize - 1));
   const drawEither: Draw = (random) => random.below(3) ? drawPiece(random) : drawToken(random);
@@ -292,12 +287,12 @@ async function main(): Promise<void> {
     for (const draw of [drawPiece, drawToken, drawEither, drawWord]) {
       for (let i = 0; i < 300; i++) {
         const length = 5 + random.below(draw === drawToken ? 100 : 200);
-        scripts.push(...randomScript(random, length, draw).map(({ script }) => script));
+        scripts.push(...randomScript(random, length, draw));
       }
     }
     await judge(report, "random scripts", scripts);
     const mutants = Array.from({ length: 300 }, () => {
-      const script = own[random.below(own.length)];
+      const script = sources[random.below(sources.length)];
       return mutant(random, random.below(2) ? script : excerpt(random, script));
     });
     const { valid, refused, unsound } = await agreement(mutants);

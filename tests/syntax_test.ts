@@ -323,7 +323,7 @@ Deno.test("Syntax makes valid scripts of random pieces", async () => {
   const samples: Uint8Array[] = [];
   while (samples.length < 1200) {
     const length = 5 + random.below(150);
-    samples.push(...randomScript(random, length, drawPiece).map(({ script }) => script));
+    samples.push(...randomScript(random, length, drawPiece));
   }
   await assertValid(samples);
 });

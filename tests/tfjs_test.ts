@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "../src/tfjs/tf.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Backend, INACTIVE } from "../src/backend/backend.ts";
 import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";

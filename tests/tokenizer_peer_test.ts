@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Tokenizer as HuggingFace } from "tokenizers";
+import { Tokenizer as HuggingFace } from "npm:tokenizers@0.23.2";
 import { Random } from "../src/random.ts";
 import { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 import { megabyteOfText, randomText } from "./random_text.ts";

@@ -56,7 +56,7 @@ const own = (name: "wasm" | "webgpu"): Start => async (stack, threads) => {
 };
 
 const jax: Start = async (stack) => {
-  const { jit, numpy: np } = await import("@jax-js/jax");
+  const { jit, numpy: np } = await import("npm:@jax-js/jax@0.1.25");
   const { float32, startJax } = await import("./peers/jax_gpt.ts");
   await startJax("wasm");
   const product = jit(np.matmul);
@@ -78,8 +78,8 @@ const jax: Start = async (stack) => {
 };
 
 const tfjs: Start = async (stack) => {
-  const tf = await import("@tensorflow/tfjs");
-  const { getThreadsCount } = await import("@tensorflow/tfjs-backend-wasm");
+  const tf = await import("../../src/tfjs/tf.ts");
+  const { getThreadsCount } = await import("npm:@tensorflow/tfjs-backend-wasm@4.22.0");
   tf.enableProdMode(); // or its cpu backend advises to install another package
   const activate = async (): Promise<void> => {
     if (!await tf.setBackend("wasm")) throw new Error("tfjs cannot start its wasm backend");

@@ -33,7 +33,7 @@ async function own(): Promise<Encoder> {
 
 /** Hugging Face's tokenizer in Rust, on our vocabulary. */
 async function huggingFace(): Promise<Encoder> {
-  const { Tokenizer: Peer } = await import("tokenizers");
+  const { Tokenizer: Peer } = await import("npm:tokenizers@0.23.2");
   const peer = Peer.fromString(await Deno.readTextFile(vocabulary));
   const tokenizer = await Tokenizer.load(vocabulary);
   return {
@@ -48,7 +48,7 @@ async function huggingFace(): Promise<Encoder> {
 
 /** OpenAI's vocabularies in JavaScript. */
 async function gptTokenizer(): Promise<Encoder> {
-  const { encode, decode, vocabularySize } = await import("gpt-tokenizer");
+  const { encode, decode, vocabularySize } = await import("npm:gpt-tokenizer@4.0.0");
   return {
     description: `${vocabularySize} tokens`,
     encode: (text) => encode(text),

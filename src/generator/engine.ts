@@ -12,6 +12,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { dequantizeModel, type Int8Model, int8Tensors, releaseModel } from "../model/int8.ts";
 import { type ModelTensors, parameterTensors } from "../model/parameters.ts";
 import type { EvaluationPass } from "./scorer.ts";
+import { loadTfjsInference } from "../tfjs/load.ts";
 
 /** Decodes with a key/value cache; see `Decoder`. */
 export interface StreamDecoding {
@@ -86,7 +87,7 @@ export async function prepareEngine(options: EngineOptions): Promise<PreparedEng
     if (precision === "int8") {
       throw new RangeError("The tfjs backend computes in f32 only: leave precision out.");
     }
-    const { TfjsInference } = await import("../tfjs/inference.ts");
+    const { TfjsInference } = await loadTfjsInference();
     return {
       precision: "f32",
       make: (config, weights) => TfjsInference.create(config, poolOf(config, weights), streams),

@@ -101,7 +101,7 @@ export function allocateActivations(
 /** The first `rows` rows of activations that are not kept for a backward pass. */
 export function activationRows(
   backend: Backend,
-  { blocks, embedded, ...rest }: Activations,
+  { blocks, lnf, meanf, rstdf }: Activations,
   rows: number,
 ): Activations {
   const first = (tensor: Tensor) => backend.view(tensor, 0, [rows, ...tensor.shape.slice(1)]);
@@ -112,9 +112,9 @@ export function activationRows(
   return {
     embedded: block.out,
     blocks: blocks.map(() => block),
-    lnf: first(rest.lnf),
-    meanf: first(rest.meanf),
-    rstdf: first(rest.rstdf),
+    lnf: first(lnf),
+    meanf: first(meanf),
+    rstdf: first(rstdf),
   };
 }
 

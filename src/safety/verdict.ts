@@ -14,6 +14,7 @@ export type VerdictLevel = "safe" | "caution" | "destructive";
 
 /** One thing that a script does. */
 export interface Finding {
+  /** How bad it is. */
   level: "caution" | "destructive";
   /** Line of the script, from 1. */
   line: number;
@@ -25,6 +26,7 @@ export interface Finding {
 
 /** What a script may do, the worst of its findings first named. */
 export interface Verdict {
+  /** The worst level of its findings; `safe` if there are none. */
   level: VerdictLevel;
   /** In the order of their lines. */
   findings: Finding[];

@@ -165,7 +165,7 @@ function namesDescriptor(s: State): boolean {
 function commandWord(s: State): boolean {
   const { text, shape } = s;
   if (RESERVED.has(text)) {
-    if (text === "time" && (s.at === "pipe" || s.at === "substitution start")) {
+    if (text === "time" && s.at === "substitution start") {
       s.at = "args";
       return true;
     }
@@ -185,7 +185,7 @@ function reserved(s: State, text: string): boolean {
   if (COMPOUND.includes(text)) return compound(s, text);
   const { at, frame } = s;
   if (text === "!" || text === "time" || text === "function" || text === "coproc") {
-    if (at === "coproc" || at === "pipe" && text === "!") {
+    if (at === "coproc" || at === "pipe" && (text === "!" || text === "time")) {
       return s.refuse(`\`${text}\` after \`${at === "pipe" ? "|" : at}\``);
     }
     s.at = text === "!" ? "prefix" : text === "function" ? "function name" : text;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "./tf.ts";
 import { INACTIVE } from "../backend/backend.ts";
 import { logSumExp } from "../generator/sampler.ts";
 import type { StreamLogits } from "../gpt/decode.ts";

@@ -7,8 +7,7 @@
  * @module
  */
 
-import * as tf from "@tensorflow/tfjs";
-import "@tensorflow/tfjs-backend-webgpu";
+import * as tf from "./tf.ts";
 import { dropoutKeeps, dropoutThreshold } from "../backend/backend.ts";
 import { dropoutSite } from "../gpt/forward.ts";
 import type { ModelConfig } from "../model/config.ts";

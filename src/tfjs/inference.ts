@@ -4,7 +4,7 @@
  * @module
  */
 
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "./tf.ts";
 import type { Batch } from "../corpus/batches.ts";
 import type { InferenceEngine } from "../generator/engine.ts";
 import type { ModelConfig } from "../model/config.ts";

@@ -6,6 +6,7 @@
 
 import type { ModelConfig } from "../model/config.ts";
 import { BackendEngine, type TrainingEngine } from "./engine.ts";
+import { loadTfjsEngine } from "../tfjs/load.ts";
 
 /** Backends that can train. */
 export type TrainingBackend = "auto" | "wasm" | "webgpu" | "reference" | "tfjs";
@@ -22,7 +23,7 @@ export async function createEngine(
   threads?: number,
 ): Promise<TrainingEngine> {
   if (name === "tfjs") {
-    const { TfjsEngine } = await import("../tfjs/engine.ts");
+    const { TfjsEngine } = await loadTfjsEngine();
     return await TfjsEngine.create(config, settings);
   }
   const { chooseBackend } = await import("../backend/select.ts");

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Array as JaxArray, jit, nn, numpy as np } from "@jax-js/jax";
+import { type Array as JaxArray, jit, nn, numpy as np } from "npm:@jax-js/jax@0.1.25";
 import type { ModelConfig } from "../../../src/model/config.ts";
 import { int32, keep, layernorm, startJax, type Tree, treeOf } from "./jax_gpt.ts";
 

@@ -14,7 +14,7 @@ import {
   nn,
   numpy as np,
   valueAndGrad,
-} from "@jax-js/jax";
+} from "npm:@jax-js/jax@0.1.25";
 import { HYPER, IGNORED } from "../../../src/backend/backend.ts";
 import type { Batch } from "../../../src/corpus/batches.ts";
 import type { ModelConfig } from "../../../src/model/config.ts";

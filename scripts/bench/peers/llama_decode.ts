@@ -298,7 +298,7 @@ function loadBinding(): Promise<Binding> {
     if (process.platform !== "linux" || process.arch !== "x64") {
       throw new Error("llama.cpp is raced on Linux x64 only: its library there is a pinned one");
     }
-    const { getBinsDir } = await import("@node-llama-cpp/linux-x64");
+    const { getBinsDir } = await import("npm:@node-llama-cpp/linux-x64@3.22.1");
     const folder = `${getBinsDir().binsDir}/linux-x64`;
     const binding: Binding = createRequire(import.meta.url)(`${folder}/llama-addon.node`);
     binding.setLogger((_level, message) => console.error(`llama.cpp: ${message.trimEnd()}`));
