@@ -8,6 +8,7 @@
 import { parseArgs } from "@std/cli";
 import { UsageError } from "../../src/cli/usage.ts";
 import { preset } from "../../src/model/config.ts";
+import { benchCold } from "./cold.ts";
 import { benchDecode, DECODERS } from "./decode.ts";
 import { benchGenerate } from "./generate.ts";
 import { benchMatmul, MULTIPLIERS } from "./matmul.ts";
@@ -17,7 +18,8 @@ import { benchTokenizer, ENCODERS } from "./tokenizer.ts";
 import { benchTrain, TRAINEES } from "./train.ts";
 
 const USAGE =
-  `Usage: deno task bench [train] [decode] [generate] [matmul] [tokenizer] [memory] [options]
+  `Usage: deno task bench [train] [decode] [generate] [cold] [matmul] [tokenizer] [memory]
+       [options]
 
 Measures what is named, or everything. Each contender is checked before it is timed; contenders
 run in turn and their median counts. Close other programs first.
@@ -30,7 +32,7 @@ run in turn and their median counts. Close other programs first.
   --tokens N           tokens decoded in one run (default: 64)
   --rounds N           timed runs of each contender (default: 5)
   --text FILE          what the tokenizers encode (default: the scripts in src/corpus/bash)
-  --weights DIR        what generates, also when memory is measured (default: the shipped)
+  --weights DIR        what generates (default: the shipped weights)
   --growth N           steps, and generations, over which memory must not grow (default: 1000)
   --threads N          threads of wasm (default: all cores)
   --json               print the JSON line alone
@@ -40,7 +42,7 @@ A software adapter does about 1 GFLOP/s, as tfjs's cpu backend does: both get on
 tokens and fewer decoded ones. What a software adapter scores says nothing about a GPU.`;
 
 /** Benchmarks in the order in which they run. */
-const BENCHES = ["train", "decode", "generate", "matmul", "tokenizer", "memory"] as const;
+const BENCHES = ["train", "decode", "generate", "cold", "matmul", "tokenizer", "memory"] as const;
 
 const PEERS: string[] = ["llama.cpp", "jax-js", "tfjs", "tokenizers", "gpt-tokenizer"];
 
@@ -134,6 +136,10 @@ async function run(bench: string, options: Options): Promise<Result[]> {
     }
     case "generate": {
       return await benchGenerate({ rounds, threads, weights: options.weights });
+    }
+    case "cold": {
+      const llama = options.peers.includes("llama.cpp");
+      return await benchCold({ rounds, threads, weights: options.weights, llama });
     }
     case "matmul": {
       const contenders = wanted(MULTIPLIERS, options);

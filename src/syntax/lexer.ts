@@ -264,6 +264,7 @@ export function viableOperator(s: State): string | undefined {
 /** Begins `<(…)` or `>(…)`, which are words or parts of one. */
 function openProcess(s: State): boolean {
   s.operator = "";
+  if (s.at === "declare" && !s.inWord) s.at = "args"; // bash forgets about arrays
   if (!beginQuoted(s)) return false;
   if (s.at === "delimiter") return s.refuse("this here-document delimiter");
   return openSubstitution(s);

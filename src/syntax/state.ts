@@ -180,7 +180,7 @@ export class State {
   pending: readonly HereDocument[] = NONE;
   /** Here-document being read. */
   body: HereDocument | undefined = undefined;
-  /** Bytes of the delimiter that the line equals so far; -1: it differs. */
+  /** Bytes of the delimiter that the line equals so far; one more: it goes on; -1: it differs. */
   matched = 0;
   line = 1;
   fault: Fault | undefined = undefined;
