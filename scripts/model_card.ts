@@ -3,7 +3,9 @@
  * good it is on held-out files, and ten samples that nobody picked.
  *
  * Usage: deno run --allow-all scripts/model_card.ts --weights DIR --runs DIR,DIR
- *          --stories FILE --pairs FILE --scripts FILE [--notes FILE]
+ *          --stories FILE --pairs FILE --scripts FILE [--notes FILE] [--before FILE]
+ *
+ * `--before` holds the card's sections on runs whose logs are no longer at hand.
  *
  * @module
  */
@@ -31,12 +33,12 @@ const PROMPTS = [
 ];
 
 const flags = parseArgs(Deno.args, {
-  string: ["weights", "runs", "stories", "pairs", "scripts", "notes"],
+  string: ["weights", "runs", "stories", "pairs", "scripts", "notes", "before"],
 });
 const { weights, runs, stories, pairs, scripts } = flags;
 if (!weights || !runs || !stories || !pairs || !scripts) {
   console.error(
-    "Usage: model_card.ts --weights DIR --runs DIR,DIR --stories FILE --pairs FILE --scripts FILE [--notes FILE]",
+    "Usage: model_card.ts --weights DIR --runs DIR,DIR --stories FILE --pairs FILE --scripts FILE [--notes FILE] [--before FILE]",
   );
   Deno.exit(2);
 }
@@ -76,7 +78,7 @@ async function describeRun(folder: string): Promise<string[]> {
   const last = log.findLast((entry) => entry.kind === "train");
   if (!last || last.kind !== "train") throw new RangeError(`${folder} holds no finished step.`);
   const stage = plan.stage === "language" ? "1, language" : "2, code";
-  const figure = `loss-${plan.stage}.svg`;
+  const figure = `loss-${plan.stage}-${folder.split("/").at(-1)}.svg`;
   await Deno.writeTextFile(`${weights}/${figure}`, lossCurves(log, `Stage ${stage}`));
   const data = [...plan.data, ...plan.stories]
     .map(({ path, weight }) => `${baseName(path)}${weight === 1 ? "" : ` × ${weight}`}`);
@@ -125,15 +127,18 @@ for (
   );
 }
 const samples: string[] = [];
-let valid = 0;
+let valid = 0, validFree = 0;
 for (const [i, prompt] of PROMPTS.entries()) {
   const script = await model.complete(prompt, { seed: i + 1 });
   const passes = await check?.(script);
   if (passes) valid++;
-  const verdict = passes === undefined ? "" : passes ? ", passes `bash -n`" : ", fails `bash -n`";
-  samples.push(`Seed ${i + 1}${verdict}:`, "", "````bash", script.trimEnd(), "````", "");
+  const parses = passes === undefined ? "" : passes ? ", passes `bash -n`" : ", fails `bash -n`";
+  const free = await model.complete(prompt, { seed: i + 1, syntax: "off", verdict: false });
+  if (await check?.(free)) validFree++;
+  samples.push(`Seed ${i + 1}${parses}:`, "", "````bash", script.trimEnd(), "````", "");
 }
 const described = (await Promise.all(runs.split(",").map(describeRun))).flat();
+const before = flags.before ? [(await Deno.readTextFile(flags.before)).trim(), ""] : [];
 const notes = flags.notes ? [(await Deno.readTextFile(flags.notes)).trim(), ""] : [];
 
 const card = [
@@ -157,8 +162,14 @@ const card = [
   "Its scripts are guesses of a very small model: read them before you run them.",
   "",
   ...notes,
+  "`model.safetensors` holds the parameters as `transformers` reads them. `model.q8.safetensors` holds " +
+  "the same in 8 bits: linear weights as (out, in) and the token embedding, element (j, l) being " +
+  "`scales[j]` · q, with q at [j / 16][l / 4][j % 16][l % 4]; `sums[j]` is the sum of row j. " +
+  "This module generates from it on CPUs; the figures and samples below are its.",
+  "",
   "## Training",
   "",
+  ...before,
   ...described,
   "## Held-out files",
   "",
@@ -171,7 +182,7 @@ const card = [
   "## Ten samples, unpicked",
   "",
   `Default settings (200 tokens, temperature 0.8, top-k 50, top-p 0.9), seeds 1 to 10${
-    check ? `; ${valid} of 10 pass \`bash -n\`` : ""
+    check ? `; ${valid} of 10 pass \`bash -n\`, and ${validFree} of 10 with \`--syntax off\`` : ""
   }. \`deno task generate --seed N "…"\` gives them again.`,
   "",
   ...samples,

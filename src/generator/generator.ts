@@ -119,7 +119,8 @@ export class Bashling implements Disposable, AsyncDisposable {
         : await (early ?? loadInt8Weights(weights));
       const { config, tokenizerJson, generation } = read;
       const tokenizer = Tokenizer.fromJSON(tokenizerJson);
-      const engine = await prepared.make(config, read);
+      const parameters = "model" in read ? { model: await read.model } : read;
+      const engine = await prepared.make(config, parameters);
       return new Bashling(engine, config, tokenizer, generation);
     } catch (error) {
       prepared[Symbol.dispose]();

@@ -79,8 +79,8 @@ type Description = Omit<Weights, "parameters">;
 
 /** A model in 8 bits as files hold it. */
 export interface Int8Weights extends Description {
-  /** Its tensors. */
-  model: Int8Model;
+  /** Its tensors, which are still being read while the tokenizer can be made. */
+  model: Promise<Int8Model>;
 }
 
 /**
@@ -119,10 +119,11 @@ export async function loadWeights(source: string | URL): Promise<Weights> {
 export async function loadInt8Weights(source: string | URL): Promise<Int8Weights> {
   const folder = openFolder(source);
   const description = await loadDescription(folder);
-  const model = await readInt8(folder, description);
-  if (model) return { ...description, model };
-  const { parameters } = await loadWeights(source);
-  return { ...description, model: quantizeModel(description.config, parameters) };
+  const model = readInt8(folder, description).then(async (model) =>
+    model ?? quantizeModel(description.config, (await loadWeights(source)).parameters)
+  );
+  model.catch(() => {}); // told to whoever waits for it
+  return { ...description, model };
 }
 
 const missing = (folder: Folder, file: string): Error =>
