@@ -7,8 +7,9 @@
 import { type BackendChoice, chooseBackend, GPU_STREAMS } from "../backend/select.ts";
 import type { Backend } from "../backend/backend.ts";
 import { Decoder } from "../gpt/decode.ts";
-import { PRESETS } from "../model/config.ts";
-import { initialParameters, parameterTensors } from "../model/parameters.ts";
+import { type ModelConfig, PRESETS } from "../model/config.ts";
+import { int8Tensors, quantizeModel } from "../model/int8.ts";
+import { initialParameters, type ModelTensors, parameterTensors } from "../model/parameters.ts";
 import { SHIPPED_WEIGHTS } from "../model/shipped.ts";
 import { loadWeights } from "../model/weights.ts";
 import { COMMON_FLAGS, Flags } from "./flags.ts";
@@ -126,8 +127,7 @@ async function measure(name: BackendChoice, threads?: number): Promise<BackendRe
 
 async function decodeSpeed(backend: Backend, streams: number): Promise<number> {
   const config = PRESETS.small;
-  const params = parameterTensors(backend, config);
-  backend.write(params.pool, initialParameters(config, 1));
+  const params = randomTensors(backend, config);
   using decoder = new Decoder(backend, config, params, streams);
   const step = (position: number) =>
     decoder.step(new Uint32Array(streams), new Uint32Array(streams).fill(position));
@@ -137,8 +137,16 @@ async function decodeSpeed(backend: Backend, streams: number): Promise<number> {
   // A slow backend is measured for a few seconds only.
   while (count < MEASURED && performance.now() - started < 3000) await step(++count);
   const seconds = (performance.now() - started) / 1000;
-  backend.free(params.pool);
   return count * streams / seconds;
+}
+
+/** Random weights in the precision that the generator takes on this backend. */
+function randomTensors(backend: Backend, config: ModelConfig): ModelTensors {
+  const pool = initialParameters(config, 1);
+  if (backend.name === "wasm") return int8Tensors(backend, config, quantizeModel(config, pool));
+  const params = parameterTensors(backend, config);
+  backend.write(params.pool, pool);
+  return params;
 }
 
 async function choice(purpose: "generate" | "train", threads?: number): Promise<string> {

@@ -13,6 +13,7 @@ import { checked, checkShape, checkView, checkWrite, sizeOf } from "../checked.t
 import { readResource } from "../../resource.ts";
 import { Allocator } from "./allocator.ts";
 import { Control, HEAP_START, THREAD_SCRATCH } from "./opcodes.ts";
+import { Pace } from "./pace.ts";
 import { Recorder } from "./recorder.ts";
 import type { WorkerStart } from "./worker.ts";
 
@@ -46,6 +47,8 @@ class WasmTensor implements Tensor {
 }
 
 class WasmProgram implements Program {
+  readonly pace: Pace = new Pace();
+
   constructor(
     readonly backend: WasmBackend,
     readonly length: number,
@@ -99,6 +102,8 @@ export class WasmBackend implements Backend {
   readonly #programs: FinalizationRegistry<number>;
   #scratch: { address: number; bytes: number };
   #disposed = false;
+  /** Whether the host's thread runs programs without the workers at present. */
+  #alone = false;
 
   private constructor(module: WebAssembly.Module, simd: Simd, threads: number) {
     const { memory, limit } = allocateMemory();
@@ -224,7 +229,16 @@ export class WasmBackend implements Backend {
     if (!(program instanceof WasmProgram) || program.backend !== this) {
       throw new TypeError("This program was recorded on another backend.");
     }
+    if (this.threads === 1) return this.#kernels.run(program.start, program.end);
+    const { pace } = program, { alone } = pace;
+    if (alone !== this.#alone) {
+      // The workers wait for the next program that is published, as between any two.
+      this.#kernels.configure(0, alone ? 1 : this.threads, maySleep() ? 1 : 0);
+      this.#alone = alone;
+    }
+    const started = performance.now();
     this.#kernels.run(program.start, program.end);
+    pace.took(performance.now() - started);
   }
 
   finish(): Promise<void> {
