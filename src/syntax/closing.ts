@@ -5,7 +5,8 @@
  */
 
 import { CHARACTER, NEWLINE, OPEN_BRACE } from "./bytes.ts";
-import { beforeCommand, endOperator, endWord } from "./grammar.ts";
+import { beforeCommand, endWord } from "./grammar.ts";
+import { endOperator } from "./operators.ts";
 import { takeByte, viableOperator } from "./lexer.ts";
 import { ARITHMETIC, ARITHMETIC_FOR } from "./quotes.ts";
 import type { State } from "./state.ts";

@@ -18,7 +18,8 @@ import {
   OPEN_BRACKET,
   OPEN_PAREN,
 } from "./bytes.ts";
-import { beforeCommand, beginWord, endLine, endOperator, endWord } from "./grammar.ts";
+import { beforeCommand, beginWord, endLine, endWord } from "./grammar.ts";
+import { endOperator } from "./operators.ts";
 import { bodyByte } from "./heredoc.ts";
 import {
   openArithmetic,
