@@ -90,7 +90,7 @@ async function describeRun(folder: string): Promise<string[]> {
       ).join("; ")
       : "none";
   return [
-    `### Stage ${stage}`,
+    `### Stage ${stage}${plan.from === undefined ? "" : `, from ${baseName(plan.from)}`}`,
     "",
     `- Data: ${data.join(", ")}${
       plan.stories.length > 0 ? ` (stories: ${plan.storiesShare} of the tokens)` : ""
