@@ -235,7 +235,7 @@ function takesArray(at: Position): boolean {
 
 /** Whether a word can set a variable. */
 function takesAssignment(at: Position): boolean {
-  return beforeCommand(at) || at === "aimed" || at === "assign";
+  return beforeCommand(at) && at !== "coproc" || at === "aimed" || at === "assign";
 }
 
 /** Makes this the operator in progress, and ends it if it cannot grow. */

@@ -98,7 +98,10 @@ export function wordFits(s: State): boolean {
   if (s.at === "function name") return isFunctionName(s.shape);
   // bash takes an assignment for one even here, where it has to be a word.
   if (isTarget(s.at) && s.back === "aimed" && isAssignment(s.shape)) return false;
-  if (s.at === "coproc name") return s.shape !== "identifier[" && !isAssignment(s.shape);
+  // bash looks for keywords and assignments in odd places there.
+  if (s.at === "coproc" || s.at === "coproc name") {
+    return s.shape !== "identifier[" && !isAssignment(s.shape);
+  }
   const expected = expectedWords(s.at, s.frame.kind);
   if (expected === undefined || expected.some((word) => word.startsWith(s.text))) return true;
   return (s.at === "closed" || s.at === "redirected") && canNameDescriptor(s);
