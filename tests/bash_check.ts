@@ -1,28 +1,43 @@
 /** Asks bash itself about many scripts at once. */
 
-/** For each script, what `bash -n` has against it: empty if it passes without a word. */
-export async function bashComplaints(scripts: string[]): Promise<string[]> {
-  const folder = await Deno.makeTempDir({ prefix: "bashling-" });
+const text = new TextDecoder();
+
+/** What `bash -n` says: nothing if it accepts a script without a warning. */
+export type Complaint = string | undefined;
+
+/** Lets `bash -n` judge many scripts in one go. */
+export async function bashComplaints(scripts: readonly Uint8Array[]): Promise<Complaint[]> {
+  const folder = await Deno.makeTempDir({ dir: await scratchFolder(), prefix: "syntax_" });
   try {
-    await Promise.all(scripts.map((script, i) => Deno.writeTextFile(`${folder}/${i}`, script)));
-    const loop = 'for i in $(seq 0 "$1"); do m=$(bash -n "$i" 2>&1) || m="failed: $m"; ' +
-      'printf "%s\\0" "$m"; done';
-    const { stdout } = await new Deno.Command("bash", {
-      args: ["-c", loop, "check", String(scripts.length - 1)],
-      cwd: folder,
-    }).output();
-    return new TextDecoder().decode(stdout).split("\0").slice(0, scripts.length);
+    const complaints: Complaint[] = [];
+    scripts.forEach((script, i) => Deno.writeFileSync(`${folder}/${i}`, script));
+    const loop = `cd "$1" || exit; for ((i = 0; i < $2; i++)); do
+      bash -n "$i" 2>&1; printf '\\n@@%d\\n' "$?"; done`;
+    const args = ["-c", loop, "bash", folder, `${scripts.length}`];
+    const { stdout } = await new Deno.Command("bash", { args }).output();
+    const verdicts = text.decode(stdout).matchAll(/([^]*?)\n@@(\d+)\n/g);
+    for (const [, message, status] of verdicts) {
+      complaints.push(message === "" && status === "0" ? undefined : message || `exit ${status}`);
+    }
+    if (complaints.length !== scripts.length) throw new Error("bash did not judge all scripts");
+    return complaints;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-/** Throws unless all scripts pass, showing those that do not. */
+async function scratchFolder(): Promise<string | undefined> {
+  return await Deno.stat("/dev/shm").then(() => "/dev/shm", () => undefined);
+}
+
+/** Throws unless bash accepts all scripts without a word, showing those that it does not. */
 export async function assertAllValid(scripts: string[]): Promise<void> {
-  const complaints = await bashComplaints(scripts);
-  const bad = complaints.flatMap((complaint, i) =>
-    complaint ? [`${complaint}\n${scripts[i]}\n`] : []
+  const complaints = await bashComplaints(
+    scripts.map((script) => new TextEncoder().encode(script)),
   );
-  if (bad.length === 0 && complaints.length === scripts.length) return;
+  const bad = complaints.flatMap((complaint, i) =>
+    complaint === undefined ? [] : [`${complaint}\n${scripts[i]}\n`]
+  );
+  if (bad.length === 0) return;
   throw new Error(`${bad.length} of ${scripts.length} are not valid bash:\n${bad.join("\n")}`);
 }

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Random } from "../src/random.ts";
 import { checkSyntax, Syntax } from "../src/syntax/syntax.ts";
+import { bashComplaints } from "./bash_check.ts";
 import {
   agreement,
-  bashComplaints,
   concat,
   drawPiece,
   excerpt,
