@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { Random } from "../src/random.ts";
 import { checkSyntax, Syntax } from "../src/syntax/syntax.ts";
 import { bashComplaints } from "./bash_check.ts";
@@ -273,6 +273,13 @@ Deno.test("Syntax accepts this repository's scripts, and closes any beginning of
   }
   await assertValid(together);
   await assertValid(closed.filter((_, i) => i % 8 === 0));
+});
+
+Deno.test("Syntax.closing() throws when no valid script begins so", () => {
+  const syntax = new Syntax();
+  assertEquals(syntax.push(utf8.encode("if a; fi\n")), false);
+  assertThrows(() => syntax.closing(), RangeError, "wrong in line 1");
+  assertEquals(syntax.complete, false);
 });
 
 Deno.test("Syntax does not care how a text is split", () => {

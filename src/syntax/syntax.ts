@@ -66,8 +66,17 @@ export class Syntax {
     return isComplete(this.#state);
   }
 
-  /** A short text that makes the text so far a whole script; empty if it is one. */
+  /**
+   * A short text that makes the text so far a whole script; empty if it is one.
+   * @throws {RangeError} if no valid script begins with the text so far.
+   */
   closing(): string {
+    const { fault } = this.#state;
+    if (fault) {
+      throw new RangeError(
+        `Cannot close a script that is wrong in line ${fault.line} (${fault.message}): go back to a state before.`,
+      );
+    }
     return closingText(this.#state);
   }
 
