@@ -2,7 +2,7 @@
  * `deno task soak`: what takes too long for the tests. Generations that are started and cancelled, ten
  * thousand times, with the memory of the process before and after; it fails if memory grows.
  *
- * Usage: deno task soak [CYCLES]
+ * Usage: deno run --allow-read scripts/soak.ts [CYCLES]
  *
  * @module
  */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type BackendChoice, chooseBackend, GPU_STREAMS } from "../backend/select.ts";
+import { type BackendChoice, chooseBackend } from "../backend/select.ts";
 import type { Backend } from "../backend/backend.ts";
 import { Decoder } from "../gpt/decode.ts";
 import { type ModelConfig, PRESETS } from "../model/config.ts";
@@ -26,8 +26,11 @@ Usage: bashling doctor [options]
   --json                     one line of JSON
 ${COMMON_FLAGS}`;
 
-/** Tokens that a measurement decodes. */
-const MEASURED = 32;
+/** Tokens that a measurement decodes, after as many while engines still compile. */
+const MEASURED = 128;
+
+/** Streams that are decoded together where many are measured. */
+const MANY_STREAMS = 16;
 
 /** What one backend can do here. */
 interface BackendReport {
@@ -37,7 +40,7 @@ interface BackendReport {
   error?: string;
   /** Decoding speed of the `small` shape, one stream. */
   tokensPerSecond?: number;
-  /** The same for as many streams as make `auto` look for a GPU, all together. */
+  /** The same for {@linkcode MANY_STREAMS} streams, all together. */
   tokensPerSecondManyStreams?: number;
 }
 
@@ -77,7 +80,7 @@ export async function doctor(args: string[]): Promise<number> {
   const speed = ({ error, description, ...speeds }: BackendReport): string =>
     error
       ? `not measured: ${error}`
-      : `${description}; small: ${rate(speeds.tokensPerSecond)}, ${GPU_STREAMS} streams together ${
+      : `${description}; small: ${rate(speeds.tokensPerSecond)}, ${MANY_STREAMS} streams together ${
         rate(speeds.tokensPerSecondManyStreams)
       }`;
   writeOut(table([
@@ -115,7 +118,7 @@ async function measure(name: BackendChoice, threads?: number): Promise<BackendRe
       return {
         description: backend.description,
         tokensPerSecond: await decodeSpeed(backend, 1),
-        tokensPerSecondManyStreams: await decodeSpeed(backend, GPU_STREAMS),
+        tokensPerSecondManyStreams: await decodeSpeed(backend, MANY_STREAMS),
       };
     } finally {
       backend[Symbol.dispose]();
@@ -131,11 +134,15 @@ async function decodeSpeed(backend: Backend, streams: number): Promise<number> {
   using decoder = new Decoder(backend, config, params, streams);
   const step = (position: number) =>
     decoder.step(new Uint32Array(streams), new Uint32Array(streams).fill(position));
-  await step(0);
-  const started = performance.now();
-  let count = 0;
   // A slow backend is measured for a few seconds only.
-  while (count < MEASURED && performance.now() - started < 3000) await step(++count);
+  const LONGEST = 1500;
+  let position = 0, started = 0, count = 0;
+  for (let round = 0; round < 2; round++) {
+    started = performance.now();
+    for (count = 0; count < MEASURED && performance.now() - started < LONGEST; count++) {
+      await step(position++);
+    }
+  }
   const seconds = (performance.now() - started) / 1000;
   return count * streams / seconds;
 }
