@@ -180,7 +180,9 @@ export async function saveWeights(
   await Deno.mkdir(folder, { recursive: true });
   const metadata = { format: "pt", tokenizer: await sha256(tokenizerJson) };
   // What is in 8 bits must never be older than what it was rounded from.
-  await Deno.remove(`${folder}/${INT8_STEM}.safetensors`).catch(() => {});
+  await Deno.remove(`${folder}/${INT8_STEM}.safetensors`).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
   await writeTensorSet(folder, "model", tensors, metadata, maxShardSize);
   if (int8) {
     const rounded = tensorsFromInt8(quantizeModel(config, parameters), config);
