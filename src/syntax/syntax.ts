@@ -18,10 +18,10 @@ const utf8 = new TextEncoder();
  * What it accepts, bash accepts. Of what bash accepts it refuses the rare and the dubious: extended
  * globs outside `[[`, which need a shell option; `((` closed by anything but `))`; `!` and `time` with
  * no command; names of functions and loop variables that cannot be used; braces in place of the
- * `do … done` of a `for … in`; `in` on a line of its own; assignments after
- * `coproc`; here-document delimiters with expansions in
- * them; substitutions in subscripts and in `for ((…))`, and backslashes in arrays in substitutions,
- * where bash reads twice and trips over itself. A text that ends in a lone backslash is unfinished.
+ * `do … done` of a `for … in`; `in` on a line of its own; assignments after `coproc`; here-document
+ * delimiters with expansions in them; substitutions in subscripts and in `for ((…))`, and backslashes
+ * in arrays in substitutions, where bash reads twice and trips over itself. A text that ends in a lone
+ * backslash is unfinished.
  *
  * @example
  * ```ts
