@@ -21,8 +21,8 @@ const PAIR: usize = 2;
 const OWN_ROWS: usize = 4;
 /** Tasks for each thread, so that one that is held up does not hold up the others. */
 const SHARE: usize = 4;
-/** Bytes of a thread's scratch before the quantized rows: a tile of 2 rows × 32, and GELU's of it. */
-const TILES: usize = 512;
+/** Bytes of a tile: the sums of a row of `a` with the 16 rows of a block. */
+const TILE: usize = 64;
 /** 1.5 · 2^23: added to a number below 2^22, it leaves the nearest integer in the low bits. */
 const ROUNDER: f32 = 12582912;
 
@@ -34,7 +34,7 @@ export function matmulInt8(args: usize): void {
   const a = load<usize>(args, 4);
   const m = load<usize>(args, 28), n = load<usize>(args, 32), k = load<usize>(args, 36);
   const stride = quantizedBytes(k);
-  let rows = threadScratch() + TILES;
+  let rows = threadScratch();
   if (m > OWN_ROWS) {
     rows = sharedScratch();
     for (let task = nextTask(); task < <i32> m; task = nextTask()) {
@@ -64,26 +64,23 @@ export function quantizedBytes(k: usize): usize {
 function multiplyBlocks(args: usize, rows: usize, first: usize, end: usize): void {
   const packed = load<usize>(args, 8);
   const m = load<usize>(args, 28), k = load<usize>(args, 36);
-  const stride = quantizedBytes(k), bytes = k * BLOCK, tile = threadScratch();
-  for (let block = first; block < end; block += PAIR) {
-    const at = packed + block * bytes, pair = block + 1 < end;
+  const stride = quantizedBytes(k), bytes = k * BLOCK;
+  const tiles = threadScratch() + OWN_ROWS * stride; // a thread's own rows lie before
+  for (let block = first; block < end; block++) {
+    const at = packed + block * bytes;
+    if (m == 1 && block + 1 < end) {
+      twoBlocks(tiles, rows, at, at + bytes, k);
+      finishBlock(args, tiles, rows, block);
+      finishBlock(args, tiles + TILE, rows, ++block);
+      continue;
+    }
     let i: usize = 0;
     for (; i + 2 <= m; i += 2) {
       const row = rows + i * stride;
-      twoRows(tile, row, row + stride, at, k);
-      finish(args, tile, row, i, block);
-      finish(args, tile + 64, row + stride, i + 1, block);
-      if (!pair) continue;
-      twoRows(tile, row, row + stride, at + bytes, k);
-      finish(args, tile, row, i, block + 1);
-      finish(args, tile + 64, row + stride, i + 1, block + 1);
+      twoRows(tiles + i * TILE, row, row + stride, at, k);
     }
-    if (i == m) continue;
-    const row = rows + i * stride;
-    if (pair) twoBlocks(tile, row, at, at + bytes, k);
-    else oneBlock(tile, row, at, k);
-    finish(args, tile, row, i, block);
-    if (pair) finish(args, tile + 64, row, i, block + 1);
+    if (i < m) oneBlock(tiles + i * TILE, rows + i * stride, at, k);
+    finishBlock(args, tiles, rows, block);
   }
 }
 
@@ -164,57 +161,53 @@ function storeSums(tile: usize, s0: v128, s1: v128, s2: v128, s3: v128): void {
   v128.store(tile, s3, 48);
 }
 
-/** Turns 16 sums of products into 16 elements of row i of `out`. */
-function finish(args: usize, tile: usize, row: usize, i: usize, block: usize): void {
-  const n = load<usize>(args, 32), k = load<usize>(args, 36);
-  const j = block * BLOCK, columns = min(BLOCK, n - j);
+/** Turns a block's tiles, one for each row of `a`, into 16 columns of `out`. */
+function finishBlock(args: usize, tiles: usize, rows: usize, block: usize): void {
+  const m = load<usize>(args, 28), n = load<usize>(args, 32), k = load<usize>(args, 36);
+  const j = block * BLOCK, columns = min(BLOCK, n - j), stride = quantizedBytes(k);
   const scales = load<usize>(args, 12) + j * 4, sums = load<usize>(args, 16) + j * 4;
   const bias = load<usize>(args, 20), residual = load<usize>(args, 24);
-  const out = load<usize>(args) + (i * n + j) * 4, gelu = load<i32>(args, 40) & Int8Flag.gelu;
-  const low = v128.load_splat<f32>(row + k), step = v128.load_splat<f32>(row + k, 4);
-  if (columns < BLOCK) return finishEdge(args, tile, row, i, j, columns);
-  for (let c: usize = 0; c < 64; c += 16) {
-    const products = f32x4.mul(f32x4.convert_i32x4_s(v128.load(tile + c)), step);
-    let y = f32x4.add(
-      f32x4.mul(products, v128.load(scales + c)),
-      f32x4.mul(low, v128.load(sums + c)),
-    );
-    if (bias) y = f32x4.add(y, v128.load(bias + j * 4 + c));
-    v128.store(tile + c, y);
+  const out = load<usize>(args) + j * 4, size = m * TILE, whole = columns * 4 & ~15;
+  // A vector of columns at a time: what all rows share then stays in registers.
+  for (let c: usize = 0; c < whole; c += 16) {
+    const scale = v128.load(scales + c), sum = v128.load(sums + c);
+    const added = bias ? v128.load(bias + j * 4 + c) : f32x4.splat(0);
+    let row = rows + k;
+    for (let tile = tiles + c; tile < tiles + size; tile += TILE) {
+      const products = f32x4.mul(
+        f32x4.convert_i32x4_s(v128.load(tile)),
+        v128.load_splat<f32>(row, 4),
+      );
+      const y = f32x4.add(f32x4.mul(products, scale), f32x4.mul(v128.load_splat<f32>(row), sum));
+      v128.store(tile, f32x4.add(y, added));
+      row += stride;
+    }
   }
-  if (gelu) geluRow(tile, threadScratch() + 128, 64);
-  for (let c: usize = 0; c < 64; c += 16) {
-    let y = v128.load(tile + c);
-    if (residual) y = f32x4.add(y, v128.load(residual + (i * n + j) * 4 + c));
-    v128.store(out + c, y);
+  for (let c = whole; c < columns * 4; c += 4) {
+    const added: f32 = bias ? load<f32>(bias + j * 4 + c) : 0;
+    let row = rows + k;
+    for (let tile = tiles + c; tile < tiles + size; tile += TILE) {
+      const products = <f32> load<i32>(tile) * load<f32>(row, 4);
+      const y = products * load<f32>(scales + c) + load<f32>(row) * load<f32>(sums + c);
+      store<f32>(tile, y + added);
+      row += stride;
+    }
   }
-}
-
-/** The same for the last block of a matrix whose rows are no multiple of 16. */
-function finishEdge(
-  args: usize,
-  tile: usize,
-  row: usize,
-  i: usize,
-  j: usize,
-  columns: usize,
-): void {
-  const n = load<usize>(args, 32), k = load<usize>(args, 36);
-  const scales = load<usize>(args, 12) + j * 4, sums = load<usize>(args, 16) + j * 4;
-  const bias = load<usize>(args, 20), residual = load<usize>(args, 24);
-  const out = load<usize>(args) + (i * n + j) * 4;
-  const low = load<f32>(row + k), step = load<f32>(row + k, 4);
-  for (let c: usize = 0; c < columns * 4; c += 4) {
-    const products = <f32> load<i32>(tile + c) * step;
-    let y = products * load<f32>(scales + c) + low * load<f32>(sums + c);
-    if (bias) y += load<f32>(bias + j * 4 + c);
-    store<f32>(tile + c, y);
-  }
-  if (load<i32>(args, 40) & Int8Flag.gelu) geluRow(tile, threadScratch() + 128, 64);
-  for (let c: usize = 0; c < columns * 4; c += 4) {
-    let y = load<f32>(tile + c);
-    if (residual) y += load<f32>(residual + (i * n + j) * 4 + c);
-    store<f32>(out + c, y);
+  // Behind these tiles may lie that of the next block.
+  if (load<i32>(args, 40) & Int8Flag.gelu) geluRow(tiles, tiles + size + TILE, size);
+  for (let i: usize = 0; i < m; i++) {
+    const tile = tiles + i * TILE, at = i * n * 4;
+    let c: usize = 0;
+    for (; c < whole; c += 16) {
+      let y = v128.load(tile + c);
+      if (residual) y = f32x4.add(y, v128.load(residual + j * 4 + at + c));
+      v128.store(out + at + c, y);
+    }
+    for (; c < columns * 4; c += 4) {
+      let y = load<f32>(tile + c);
+      if (residual) y += load<f32>(residual + j * 4 + at + c);
+      store<f32>(out + at + c, y);
+    }
   }
 }
 
