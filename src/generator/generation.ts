@@ -172,12 +172,9 @@ export class Generation {
     this.#sampler.see(ids);
     while (result.completionTokens < this.#most) {
       const room = this.#most - result.completionTokens;
-      if (guard && this.#forced.length === 0) {
-        const tokens = guard.closing(this.#forced);
-        if (tokens.length >= room) {
-          closing = tokens;
-          break;
-        }
+      if (this.#forced.length === 0 && guard?.mustClose(room)) {
+        closing = guard.closing(this.#forced);
+        break;
       }
       const logits = await streams.step(slot, token, ids.length - 1 + result.completionTokens);
       if (signal?.aborted) {

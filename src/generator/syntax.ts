@@ -8,6 +8,7 @@ import { Syntax } from "../syntax/syntax.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 const utf8 = new TextEncoder();
+const NOTHING = new Uint8Array(0);
 
 /**
  * Follows a script token by token. A token may come next if a valid script can begin with the text up
@@ -20,8 +21,10 @@ export class SyntaxGuard {
   readonly #tokenizer: Tokenizer;
   /** State after the tokens taken. */
   #syntax: Syntax;
-  /** State after the last token that {@linkcode SyntaxGuard.admits} let pass. */
-  #next?: { token: number; syntax: Syntax };
+  /** What closes the script behind the bytes with which it goes on anyway, if it is known. */
+  #rest?: Uint8Array;
+  /** The same two after the last token that {@linkcode SyntaxGuard.admits} let pass. */
+  #next?: { token: number; syntax: Syntax; rest: Uint8Array };
 
   /**
    * @param given The script's beginning.
@@ -54,17 +57,25 @@ export class SyntaxGuard {
     const rest = closingBytes(syntax, forced.subarray(Math.min(bytes.length, forced.length)));
     if (!rest) return false;
     if (rest.length > room && this.#encode(rest).length > room) return false;
-    this.#next = { token, syntax };
+    this.#next = { token, syntax, rest };
     return true;
   }
 
   /** Goes on with a token that was let pass, or that closes. */
   take(token: number): void {
-    if (this.#next?.token === token) this.#syntax = this.#next.syntax;
+    const next = this.#next;
+    if (next?.token === token) ({ syntax: this.#syntax, rest: this.#rest } = next);
     else if (token !== this.#tokenizer.endOfText) {
       this.#syntax.push(this.#tokenizer.tokenBytes(token));
+      this.#rest = undefined;
     }
     this.#next = undefined;
+  }
+
+  /** Whether what closes the script takes as many tokens as there is room for. */
+  mustClose(room: number): boolean {
+    const rest = this.#rest ??= closingBytes(this.#syntax, NOTHING)!;
+    return rest.length >= room && this.#encode(rest).length >= room;
   }
 
   /** The tokens that close the script, behind the bytes with which it goes on anyway. */
