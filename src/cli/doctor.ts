@@ -29,6 +29,9 @@ ${COMMON_FLAGS}`;
 /** Tokens that a measurement decodes, after as many while engines still compile. */
 const MEASURED = 128;
 
+/** Milliseconds after which the measurement of a slow backend ends. */
+const LONGEST = 1500;
+
 /** Streams that are decoded together where many are measured. */
 const MANY_STREAMS = 16;
 
@@ -134,8 +137,6 @@ async function decodeSpeed(backend: Backend, streams: number): Promise<number> {
   using decoder = new Decoder(backend, config, params, streams);
   const step = (position: number) =>
     decoder.step(new Uint32Array(streams), new Uint32Array(streams).fill(position));
-  // A slow backend is measured for a few seconds only.
-  const LONGEST = 1500;
   let position = 0, started = 0, count = 0;
   for (let round = 0; round < 2; round++) {
     started = performance.now();

@@ -167,9 +167,9 @@ function show({ prompts, ...files }: Evaluation): void {
       name: `temperature ${score.temperature}`,
       ...score,
     }));
-    const of = (count: number | undefined, { scripts }: PromptsScore) =>
+    const of = (count: number | undefined, { scripts }: PromptsScore, otherwise = "") =>
       count === undefined
-        ? "not asked"
+        ? otherwise
         : `${grouped(count)} (${(100 * count / scripts).toFixed(1)} %)`;
     writeOut(
       (scored.length > 0 ? "\n" : "") + table([
@@ -178,8 +178,8 @@ function show({ prompts, ...files }: Evaluation): void {
           score.name,
           grouped(score.scripts),
           of(score.finished, score),
-          of(score.valid, score),
-          of(score.shellcheck, score),
+          of(score.valid, score, "bash cannot be run"),
+          of(score.shellcheck, score, "not asked"),
           score.meanTokens.toFixed(1),
         ]),
       ]),

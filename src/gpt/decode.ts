@@ -157,9 +157,9 @@ export class Decoder implements Disposable {
       return { token: tokens[slot], position: positions[slot], slot };
     });
     const top = await this.#backend.read(this.#top);
-    const [rows, width] = this.#top.shape, K = (width - 1) / 2, V = this.#config.vocabSize;
+    const width = this.#top.shape[1], K = (width - 1) / 2, V = this.#config.vocabSize;
     let all: Promise<Float32Array<ArrayBuffer>> | undefined;
-    const result = new Array<StreamLogits | undefined>(rows).fill(undefined);
+    const result = new Array<StreamLogits | undefined>(this.streams).fill(undefined);
     slots.forEach((slot, row) => {
       const at = row * width;
       result[slot] = {

@@ -9,11 +9,9 @@ const code = (character: string): number => character.charCodeAt(0);
 export const TAB = code("\t");
 export const NEWLINE = code("\n");
 export const SPACE = code(" ");
-export const BANG = code("!");
 export const DOUBLE_QUOTE = code('"');
 export const HASH = code("#");
 export const DOLLAR = code("$");
-export const AMPERSAND = code("&");
 export const SINGLE_QUOTE = code("'");
 export const OPEN_PAREN = code("(");
 export const CLOSE_PAREN = code(")");
@@ -26,7 +24,6 @@ export const BACKSLASH = code("\\");
 export const CLOSE_BRACKET = code("]");
 export const BACKQUOTE = code("`");
 export const OPEN_BRACE = code("{");
-export const BAR = code("|");
 export const CLOSE_BRACE = code("}");
 
 /** What a byte does outside quotes. */

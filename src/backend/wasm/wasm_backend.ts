@@ -100,6 +100,7 @@ export class WasmBackend implements Backend {
   readonly #workers: Worker[];
   readonly #allocator: Allocator;
   readonly #programs: FinalizationRegistry<number>;
+  readonly #maySleep: boolean = maySleep();
   #scratch: { address: number; bytes: number };
   #disposed = false;
   /** Whether the host's thread runs programs without the workers at present. */
@@ -112,7 +113,7 @@ export class WasmBackend implements Backend {
     this.#programs = new FinalizationRegistry((start) => this.#allocator.free(start));
     this.#kernels = new WebAssembly.Instance(module, { env: { memory } })
       .exports as unknown as Kernels;
-    this.#kernels.configure(0, threads, maySleep() ? 1 : 0);
+    this.#configure(threads);
     this.#setControl(
       Control.threadScratch,
       this.#allocator.allocate(threads * THREAD_SCRATCH),
@@ -233,7 +234,7 @@ export class WasmBackend implements Backend {
     const { pace } = program, { alone } = pace;
     if (alone !== this.#alone) {
       // The workers wait for the next program that is published, as between any two.
-      this.#kernels.configure(0, alone ? 1 : this.threads, maySleep() ? 1 : 0);
+      this.#configure(alone ? 1 : this.threads);
       this.#alone = alone;
     }
     const started = performance.now();
@@ -250,6 +251,11 @@ export class WasmBackend implements Backend {
     this.#disposed = true;
     this.#kernels.stop();
     for (const worker of this.#workers) worker.terminate();
+  }
+
+  /** Tells the host's instance how many threads share a program. */
+  #configure(threads: number): void {
+    this.#kernels.configure(0, threads, this.#maySleep ? 1 : 0);
   }
 
   #own(tensor: Tensor): WasmTensor {
