@@ -72,3 +72,14 @@ Deno.test("promptTokens() keeps the shebang and the end when it cuts", () => {
     }
   }
 });
+
+Deno.test("promptTokens() cuts to as many tokens as it is told, and counts what it cut", () => {
+  const long = scriptBeginning(`${"word ".repeat(100)}the end`);
+  const count = tokenizer.encode(long.trimEnd()).length;
+  const how = { contextLength: 4000, maxTokens: 5 };
+  const { ids, cut } = promptTokens(tokenizer, long, { ...how, truncate: 40 });
+  assert(ids.length <= 40 && ids.length > 30);
+  assertEquals(ids.length + cut, count);
+  assert(tokenizer.decode(ids).endsWith("end"));
+  assertEquals(promptTokens(tokenizer, long, { ...how, truncate: count }).cut, 0);
+});

@@ -8,6 +8,9 @@ const PLAIN: SamplingOptions = {
   topP: 1,
   minP: 0,
   repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: {},
   seed: 5,
 };
 
@@ -103,10 +106,34 @@ Deno.test("Sampler penalizes tokens that it has seen", () => {
   const sampler = new Sampler({ ...PLAIN, temperature: 0, repetitionPenalty: 2 });
   const draw = () => {
     const { token } = sampler.draw(Float32Array.of(3, 2.9, -1, 2));
-    sampler.see([token]);
+    sampler.take(token);
     return token;
   };
   assertEquals([draw(), draw(), draw(), draw()], [0, 1, 3, 0]);
+});
+
+Deno.test("Sampler takes frequency and presence penalties from drawn tokens alone", () => {
+  const draws = (change: Partial<SamplingOptions>) => {
+    const sampler = new Sampler({ ...PLAIN, temperature: 0, ...change });
+    sampler.see([0]); // a token of the prompt is not penalized
+    return Array.from({ length: 5 }, () => {
+      const { token } = sampler.draw(Float32Array.of(3, 2.4, 1.7));
+      sampler.take(token);
+      return token;
+    });
+  };
+  // After n draws of a token its logit is 3 − n, 2.4 − n, 1.7 − n.
+  assertEquals(draws({ frequencyPenalty: 1 }), [0, 1, 0, 2, 1]);
+  // A token drawn once or more loses 1: 2, 1.4 and 0.7.
+  assertEquals(draws({ presencePenalty: 1 }), [0, 1, 0, 0, 0]);
+  assertEquals(draws({ frequencyPenalty: -1 }), [0, 0, 0, 0, 0]);
+});
+
+Deno.test("Sampler adds biases to logits, and tells the model's own log-probability", () => {
+  const sampler = new Sampler({ ...PLAIN, temperature: 0, logitBias: { 2: 100, 0: -1 } });
+  const { token, logprob } = sampler.draw(Float32Array.of(1, 0, -3));
+  assertEquals(token, 2);
+  assertAlmostEquals(logprob, -3 - Math.log(Math.exp(1) + 1 + Math.exp(-3)), 1e-6);
 });
 
 Deno.test("Sampler draws allowed tokens only, however unlikely", () => {
@@ -146,6 +173,7 @@ Deno.test("Sampler.drawFromTop() draws what draw() draws, or leaves it to draw()
       { topK: 0 },
       { topK: 65 },
       { topK: 30, repetitionPenalty: 1.2 },
+      { topK: 30, logitBias: { 4: 3 } },
     ]
   ) {
     const [one, other] = [0, 1].map(() => new Sampler({ ...PLAIN, ...change }));

@@ -54,6 +54,8 @@ export interface GenerationResult {
   stop?: string;
   /** Tokens of the prompt. */
   promptTokens: number;
+  /** Tokens that were cut from the prompt; absent unless some were. */
+  truncatedTokens?: number;
   /** Tokens generated, the one that ends a script and those that close one included. */
   completionTokens: number;
   /** Log-probability in nats of all tokens drawn. */
@@ -97,9 +99,10 @@ export class Generation {
 
   /**
    * @throws {SyntaxError} if the prompt is no beginning of a script, and only valid ones are wanted.
-   * @throws {RangeError} if what it leaves open cannot be closed by the tokens there are.
+   * @throws {RangeError} if what it leaves open cannot be closed by the tokens there are, or a token
+   * with a bias does not exist.
    */
-  constructor(shared: Shared, { ids, forced }: PromptTokens, options: CheckedOptions) {
+  constructor(shared: Shared, { ids, forced, cut }: PromptTokens, options: CheckedOptions) {
     this.#shared = shared;
     this.#ids = ids;
     this.#forced = forced;
@@ -107,6 +110,12 @@ export class Generation {
     this.#sampler = new Sampler(options);
     this.#most = Math.min(options.maxTokens, shared.contextLength - ids.length);
     const { tokenizer } = shared;
+    const foreign = Object.keys(options.logitBias).find((id) => Number(id) >= tokenizer.vocabSize);
+    if (foreign !== undefined) {
+      throw new RangeError(
+        `logitBias has token ${foreign}, and there are ${tokenizer.vocabSize}: take ids from tokenize.`,
+      );
+    }
     if (options.syntax === "enforce") {
       this.#guard = new SyntaxGuard(tokenizer, tokenizer.decodeBytes(ids), forced);
       const { length } = this.#guard.closing(forced);
@@ -119,6 +128,7 @@ export class Generation {
     this.#result = {
       reason: "abort",
       promptTokens: ids.length,
+      ...(cut > 0 ? { truncatedTokens: cut } : {}),
       completionTokens: 0,
       logprob: 0,
       seed: options.seed,
@@ -189,7 +199,7 @@ export class Generation {
       token = drawn.token;
       piece.explanations?.push(await this.#explain(drawn, logits));
       guard?.take(token);
-      this.#sampler.see([token]);
+      this.#sampler.take(token);
       result.completionTokens++;
       result.logprob += drawn.logprob;
       piece.tokens.push(token);

@@ -20,14 +20,26 @@ export interface GenerateOptions {
   minP?: number;
   /** Above 1, up to 10, makes tokens that the context has already less likely. Default 1. */
   repetitionPenalty?: number;
+  /**
+   * Makes a token less likely by this much for each time that it was drawn, −2 to 2: taken from its
+   * logit. Default 0.
+   */
+  frequencyPenalty?: number;
+  /** Makes a token less likely by this much once it was drawn at all, −2 to 2. Default 0. */
+  presencePenalty?: number;
+  /** Makes tokens, by their ids, likelier or less likely: −100 to 100, added to the logits. */
+  logitBias?: Record<number, number>;
   /** End before the first of these strings in what is generated; at most 16. Default none. */
   stop?: string[];
   /** Decides all draws: a whole number. Default: a new one each time, told in the result. */
   seed?: number;
   /** Ends the generation within one token, during the prompt too. */
   signal?: AbortSignal;
-  /** Cut a prompt that is longer than the context instead of refusing it. Default false. */
-  truncate?: boolean;
+  /**
+   * Cut a prompt that is longer than the context instead of refusing it. A number cuts it to so many
+   * tokens, its end and the shebang line. Default false.
+   */
+  truncate?: boolean | number;
   /**
    * `enforce`: only tokens are drawn with which a script can become valid bash, and what is open at
    * the end is closed, so that every script passes `bash -n`. `check`: the result tells whether it
@@ -61,6 +73,8 @@ const DEFAULTS = {
   topP: 0.9,
   minP: 0,
   repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
 };
 
 /** Least and largest value of each number, and whether it has to be whole. */
@@ -74,12 +88,19 @@ const RANGES: Record<
   topP: [0, 1, false],
   minP: [0, 1, false],
   repetitionPenalty: [0.1, 10, false],
+  frequencyPenalty: [-2, 2, false],
+  presencePenalty: [-2, 2, false],
   seed: [0, Number.MAX_SAFE_INTEGER, true],
 };
 
 const MOST_STOPS = 16;
 
-const OTHERS = ["stop", "signal", "truncate", "syntax", "verdict", "explain"];
+const MOST_BIASES = 300;
+
+/** Fewest tokens to which a prompt can be cut: its shebang line and a few words. */
+const LEAST_PROMPT = 8;
+
+const OTHERS = ["logitBias", "stop", "signal", "truncate", "syntax", "verdict", "explain"];
 
 /** What `syntax` may be. */
 export const SYNTAX_MODES = ["off", "check", "enforce"] as const;
@@ -110,6 +131,7 @@ export function checkOptions(
   const checked: CheckedOptions = {
     ...DEFAULTS,
     seed: crypto.getRandomValues(new Uint32Array(1))[0],
+    logitBias: {},
     stop: [],
     truncate: false,
     syntax: "enforce",
@@ -133,6 +155,7 @@ export function checkOptions(
     }
   }
   const { stop, truncate, signal, syntax, verdict, explain } = checked;
+  checkLogitBias(checked.logitBias);
   if (!Array.isArray(stop) || stop.some((text) => typeof text !== "string")) {
     throw new TypeError("stop is no array of strings: give one, even for a single string.");
   }
@@ -142,7 +165,16 @@ export function checkOptions(
   if (stop.some((text) => text === "" || !text.isWellFormed())) {
     throw new RangeError("stop has an empty string or half a character: leave it out.");
   }
-  for (const [name, value] of Object.entries({ truncate, verdict, explain })) {
+  if (typeof truncate === "number") {
+    if (!Number.isInteger(truncate) || truncate < LEAST_PROMPT) {
+      throw new RangeError(
+        `truncate is ${truncate}, expected a whole number from ${LEAST_PROMPT} up, or true.`,
+      );
+    }
+  } else if (typeof truncate !== "boolean") {
+    throw new TypeError(`truncate is of type ${typeof truncate}, expected a boolean or a number.`);
+  }
+  for (const [name, value] of Object.entries({ verdict, explain })) {
     if (typeof value !== "boolean") {
       throw new TypeError(`${name} is of type ${typeof value}, expected a boolean.`);
     }
@@ -152,6 +184,27 @@ export function checkOptions(
     throw new TypeError("signal is no AbortSignal: give the signal of an AbortController.");
   }
   return checked;
+}
+
+function checkLogitBias(bias: unknown): void {
+  if (typeof bias !== "object" || bias === null || Array.isArray(bias)) {
+    throw new TypeError(
+      'logitBias is no object: give one from token ids to numbers, as { "7": -1 }.',
+    );
+  }
+  const entries = Object.entries(bias);
+  if (entries.length > MOST_BIASES) {
+    throw new RangeError(
+      `logitBias has ${entries.length} tokens, expected at most ${MOST_BIASES}.`,
+    );
+  }
+  for (const [token, value] of entries) {
+    if (!/^\d{1,7}$/.test(token) || typeof value !== "number" || !(Math.abs(value) <= 100)) {
+      throw new RangeError(
+        `logitBias has ${token}: ${value}, expected a token's id and a number from -100 to 100.`,
+      );
+    }
+  }
 }
 
 /**

@@ -45,6 +45,8 @@ export interface PromptTokens {
    * model must be free to choose a token that has more of them.
    */
   forced: Uint8Array;
+  /** Tokens of the beginning that had to go. */
+  cut: number;
 }
 
 /** How a prompt is made to fit. */
@@ -53,13 +55,13 @@ export interface FitOptions {
   contextLength: number;
   /** Tokens that are to be generated. */
   maxTokens: number;
-  /** Cut a prompt that is too long instead of refusing it. */
-  truncate: boolean;
+  /** Cut a prompt that is too long instead of refusing it; a number says to how many tokens. */
+  truncate: boolean | number;
 }
 
 /**
- * A script's beginning as tokens. A cut one keeps its shebang line and its end, and leaves room for
- * `maxTokens`, or for half the context if that is less.
+ * A script's beginning as tokens. A cut one keeps its shebang line and its end; unless `truncate` says
+ * how much is kept, it leaves room for `maxTokens`, or for half the context if that is less.
  *
  * @throws {RangeError} with both counts, if the beginning is longer than L − 1 tokens and
  * `truncate` is not set.
@@ -73,15 +75,18 @@ export function promptTokens(
   const given = end < 0 ? beginning : beginning.slice(0, end);
   const forced = new TextEncoder().encode(end < 0 ? "" : beginning.slice(end));
   const ids = tokenizer.encode(given);
-  const most = contextLength - 1;
-  if (ids.length <= most) return { ids, forced };
-  if (!truncate) {
+  const limit = contextLength - 1;
+  const most = typeof truncate === "number" ? Math.min(truncate, limit) : limit;
+  if (ids.length <= most) return { ids, forced, cut: 0 };
+  if (truncate === false) {
     throw new RangeError(
       `The prompt has ${ids.length} tokens and the context leaves room for ${most}: shorten it, or have it cut with truncate.`,
     );
   }
   // No token spans a line's end, so the shebang line is the same tokens alone as in the prompt.
-  const kept = contextLength - Math.min(maxTokens, contextLength >> 1);
+  const kept = typeof truncate === "number"
+    ? most
+    : contextLength - Math.min(maxTokens, contextLength >> 1);
   const cutBehind = (head: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> => {
     const tail = ids.subarray(ids.length - Math.max(0, kept - head.length));
     const whole = tail.findIndex((id) => !startsInsideCharacter(tokenizer, id));
@@ -94,10 +99,8 @@ export function promptTokens(
     head = tokenizer.encode(`${SHEBANG}\n# `).slice(0, most);
     tail = cutBehind(head);
   }
-  const cut = new Uint32Array(head.length + tail.length);
-  cut.set(head);
-  cut.set(tail, head.length);
-  return { ids: cut, forced };
+  const shortened = Uint32Array.of(...head, ...tail);
+  return { ids: shortened, forced, cut: ids.length - shortened.length };
 }
 
 /** Whether a token's first byte continues a character of UTF-8. */

@@ -19,6 +19,12 @@ export interface SamplingOptions {
   minP: number;
   /** Makes tokens that the context has already less likely; 1 leaves them alone. */
   repetitionPenalty: number;
+  /** Taken from a token's logit for each time that it was drawn; 0 leaves it alone. */
+  frequencyPenalty: number;
+  /** Taken from the logit of a token that was drawn at all; 0 leaves it alone. */
+  presencePenalty: number;
+  /** Added to the logits of these tokens. */
+  logitBias: Record<number, number>;
   /** Decides all draws. */
   seed: number;
 }
@@ -34,7 +40,8 @@ export interface Drawn {
 /**
  * Draws tokens. The options act in this order:
  *
- * 1. repetition penalty, on the model's own logits, whose sign it needs (Keskar et al. 2019);
+ * 1. repetition penalty, on the model's own logits, whose sign it needs (Keskar et al. 2019), then
+ *    frequency and presence penalties and biases, which are sums;
  * 2. temperature, so that the filters after it judge the probabilities that are drawn from;
  * 3. top-k, the only filter that counts tokens, on the whole vocabulary (Fan et al. 2018);
  * 4. top-p, on what top-k left, made to sum to 1 again (Holtzman et al. 2020);
@@ -46,8 +53,11 @@ export interface Drawn {
 export class Sampler {
   readonly #options: SamplingOptions;
   readonly #random: Random;
-  /** Tokens that the repetition penalty is for. */
-  readonly #seen = new Set<number>();
+  /** How often each token of the context was drawn: 0 for those of the prompt. */
+  readonly #seen = new Map<number, number>();
+  readonly #bias: [token: number, bias: number][];
+  /** Whether an option changes single logits. */
+  readonly #adjusts: boolean;
   /** Candidates, and their probabilities relative to the likeliest. */
   #ids = new Uint32Array(0);
   #weights = new Float64Array(0);
@@ -56,16 +66,25 @@ export class Sampler {
   constructor(options: SamplingOptions) {
     this.#options = options;
     this.#random = new Random(options.seed);
+    this.#bias = Object.entries(options.logitBias).map(([token, bias]) => [Number(token), bias]);
+    const { repetitionPenalty, frequencyPenalty, presencePenalty } = options;
+    this.#adjusts = repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0 ||
+      this.#bias.length > 0;
   }
 
-  /** Tells the sampler of tokens in the context. */
+  /** Tells the sampler of the prompt's tokens. */
   see(tokens: Iterable<number>): void {
-    if (this.#options.repetitionPenalty === 1) return;
-    for (const token of tokens) this.#seen.add(token);
+    if (!this.#adjusts) return;
+    for (const token of tokens) this.#seen.set(token, this.#seen.get(token) ?? 0);
+  }
+
+  /** Tells the sampler that a drawn token was taken. */
+  take(token: number): void {
+    if (this.#adjusts) this.#seen.set(token, (this.#seen.get(token) ?? 0) + 1);
   }
 
   /**
-   * Draws one token. It does not count as seen until {@linkcode Sampler.see} says so.
+   * Draws one token. It does not count as drawn until {@linkcode Sampler.take} says so.
    * @param logits (V); changed.
    * @param allowed Tokens that may be drawn, at least one; all if absent.
    * @param normalizer log Σ e^logit, if it is known.
@@ -77,8 +96,8 @@ export class Sampler {
     normalizer: number = logSumExp(logits),
   ): Drawn {
     checkFinite(normalizer);
-    const { temperature, topK, repetitionPenalty } = this.#options, V = logits.length;
-    const before = repetitionPenalty === 1 ? undefined : this.#penalize(logits, repetitionPenalty);
+    const { temperature, topK } = this.#options, V = logits.length;
+    const before = this.#adjusts ? this.#adjust(logits) : undefined;
     if (allowed) {
       for (let id = 0; id < V; id++) if (!allowed(id)) logits[id] = -Infinity;
     }
@@ -107,9 +126,9 @@ export class Sampler {
     allowed?: (token: number) => boolean,
   ): Drawn | undefined {
     checkFinite(normalizer);
-    const { temperature, topK, repetitionPenalty } = this.#options;
+    const { temperature, topK } = this.#options;
     const wanted = temperature === 0 ? 1 : topK;
-    if (repetitionPenalty !== 1 || wanted === 0 || wanted > values.length) return undefined;
+    if (this.#adjusts || wanted === 0 || wanted > values.length) return undefined;
     this.#reserve(values.length);
     const places = this.#ids;
     let n = 0;
@@ -128,13 +147,19 @@ export class Sampler {
     this.#weights = new Float64Array(count);
   }
 
-  /** Applies the repetition penalty and returns the logits it changed. */
-  #penalize(logits: Float32Array, penalty: number): Map<number, number> {
+  /** Applies penalties and biases, and returns the logits they changed as they were before. */
+  #adjust(logits: Float32Array): Map<number, number> {
+    const { repetitionPenalty, frequencyPenalty, presencePenalty } = this.#options;
     const before = new Map<number, number>();
-    for (const token of this.#seen) {
+    for (const [token, times] of this.#seen) {
       const logit = logits[token];
       before.set(token, logit);
-      logits[token] = logit > 0 ? logit / penalty : logit * penalty;
+      logits[token] = (logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty) -
+        times * frequencyPenalty - (times > 0 ? presencePenalty : 0);
+    }
+    for (const [token, bias] of this.#bias) {
+      if (!before.has(token)) before.set(token, logits[token]);
+      logits[token] += bias;
     }
     return before;
   }
