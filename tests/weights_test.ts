@@ -33,21 +33,21 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
 const names = async (folder: string): Promise<string[]> =>
   (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
 
-const rounded = (pool: Float32Array): Float32Array => Float32Array.from(new Float16Array(pool));
+const rounded = (pool: Float32Array): Float32Array<ArrayBuffer> => Float32Array.from(new Float16Array(pool));
 
 Deno.test("loadWeights() gives back what saveWeights() was given, F16 rounded and F32 exactly", async () => {
   await inFolder(async (folder) => {
     const saved = weights();
     await saveWeights(folder, saved);
     const generation = { ...GENERATION };
-    assertEquals(await loadWeights(folder), {
-      ...saved,
-      parameters: rounded(saved.parameters),
-      generation,
-    });
+    const { fingerprint, ...loaded } = await loadWeights(folder);
+    assertEquals(loaded, { ...saved, parameters: rounded(saved.parameters), generation });
+    assert(/^[0-9a-f]{64}$/.test(fingerprint));
     const mine = { maxTokens: 7, temperature: 0.5, topK: 3, topP: 1 };
     await saveWeights(`${folder}/new/deep`, { ...saved, generation: mine }, { dtype: "F32" });
-    assertEquals(await loadWeights(`${folder}/new/deep/`), { ...saved, generation: mine });
+    const { fingerprint: other, ...exact } = await loadWeights(`${folder}/new/deep/`);
+    assertEquals(exact, { ...saved, generation: mine });
+    assert(other !== fingerprint);
   });
 });
 

@@ -72,6 +72,8 @@ export class Bashling implements Disposable, AsyncDisposable {
   readonly tokenizer: Tokenizer;
   /** What computes, and why it was chosen. */
   readonly backend: { name: BackendName | "tfjs"; description: string; reason: string };
+  /** SHA-256 of the file of its parameters, which tells which weights these are. */
+  readonly fingerprint: string;
   readonly #engine: InferenceEngine;
   readonly #defaults: GenerationConfig;
   readonly #streams: Streams;
@@ -81,16 +83,20 @@ export class Bashling implements Disposable, AsyncDisposable {
 
   private constructor(
     engine: InferenceEngine,
-    config: ModelConfig,
+    { config, generation, fingerprint }: {
+      config: ModelConfig;
+      generation: GenerationConfig;
+      fingerprint: string;
+    },
     tokenizer: Tokenizer,
-    defaults: GenerationConfig,
   ) {
     const { name, description, reason } = engine;
     this.config = Object.freeze({ ...config });
     this.tokenizer = tokenizer;
     this.backend = { name, description, reason };
     this.#engine = engine;
-    this.#defaults = defaults;
+    this.#defaults = generation;
+    this.fingerprint = fingerprint;
     this.#streams = new Streams(engine.decoder);
   }
 
@@ -117,11 +123,10 @@ export class Bashling implements Disposable, AsyncDisposable {
       const read = prepared.precision === "f32"
         ? await loadWeights(weights)
         : await (early ?? loadInt8Weights(weights));
-      const { config, tokenizerJson, generation } = read;
-      const tokenizer = Tokenizer.fromJSON(tokenizerJson);
+      const tokenizer = Tokenizer.fromJSON(read.tokenizerJson);
       const parameters = "model" in read ? { model: await read.model } : read;
-      const engine = await prepared.make(config, parameters);
-      return new Bashling(engine, config, tokenizer, generation);
+      const engine = await prepared.make(read.config, parameters);
+      return new Bashling(engine, { ...read, fingerprint: await read.fingerprint }, tokenizer);
     } catch (error) {
       prepared[Symbol.dispose]();
       throw error;

@@ -64,6 +64,12 @@ export interface Weights {
   generation: GenerationConfig;
 }
 
+/** A model as it was read. */
+export interface LoadedWeights extends Weights {
+  /** SHA-256 of the parameters' file, which tells which weights these are. */
+  fingerprint: string;
+}
+
 /** Options of {@linkcode saveWeights}. */
 export interface SaveWeightsOptions {
   /** Type of the parameters in the file, F16 unless given. */
@@ -81,6 +87,8 @@ type Description = Omit<Weights, "parameters">;
 export interface Int8Weights extends Description {
   /** Its tensors, which are still being read while the tokenizer can be made. */
   model: Promise<Int8Model>;
+  /** As in {@linkcode LoadedWeights}. */
+  fingerprint: Promise<string>;
 }
 
 /**
@@ -92,7 +100,7 @@ export interface Int8Weights extends Description {
  * @throws {RangeError} if the files do not describe one whole GPT-2 model with a tied head and its
  * tokenizer, or the data was damaged.
  */
-export async function loadWeights(source: string | URL): Promise<Weights> {
+export async function loadWeights(source: string | URL): Promise<LoadedWeights> {
   const folder = openFolder(source);
   const description = await loadDescription(folder);
   const { config, tokenizerJson } = description;
@@ -103,11 +111,13 @@ export async function loadWeights(source: string | URL): Promise<Weights> {
   const set = await readTensorSet(folder, "model", limit);
   if (set) {
     await checkFingerprint(set.metadata, tokenizerJson, config);
-    return { ...description, parameters: parametersFromTensors(set.tensors, layout) };
+    const fingerprint = await fingerprintOf(set);
+    return { ...description, parameters: parametersFromTensors(set.tensors, layout), fingerprint };
   }
-  const model = await readInt8(folder, description);
-  if (!model) throw missing(folder, "model.safetensors");
-  return { ...description, parameters: dequantizeModel(config, model) };
+  const read = await readInt8(folder, description);
+  if (!read) throw missing(folder, "model.safetensors");
+  const { model, fingerprint } = read;
+  return { ...description, parameters: dequantizeModel(config, model), fingerprint };
 }
 
 /**
@@ -119,11 +129,21 @@ export async function loadWeights(source: string | URL): Promise<Weights> {
 export async function loadInt8Weights(source: string | URL): Promise<Int8Weights> {
   const folder = openFolder(source);
   const description = await loadDescription(folder);
-  const model = readInt8(folder, description).then(async (model) =>
-    model ?? quantizeModel(description.config, (await loadWeights(source)).parameters)
-  );
-  model.catch(() => {}); // told to whoever waits for it
-  return { ...description, model };
+  const reading = readInt8(folder, description).then(async (read) => {
+    if (read) return read;
+    const { parameters, fingerprint } = await loadWeights(source);
+    return { model: quantizeModel(description.config, parameters), fingerprint };
+  });
+  const model = reading.then((read) => read.model);
+  const fingerprint = reading.then((read) => read.fingerprint);
+  for (const promise of [model, fingerprint]) promise.catch(() => {}); // told to whoever waits
+  return { ...description, model, fingerprint };
+}
+
+/** The data's SHA-256: the one in the file, which was checked, or else a new one. */
+async function fingerprintOf({ metadata, tensors }: TensorSet): Promise<string> {
+  return metadata.sha256 ??
+    await sha256(...[...tensors.values()].map(({ data }) => data as ArrayBufferView<ArrayBuffer>));
 }
 
 const missing = (folder: Folder, file: string): Error =>
@@ -150,13 +170,13 @@ async function loadDescription(folder: Folder): Promise<Description> {
 async function readInt8(
   folder: Folder,
   { config, tokenizerJson }: Description,
-): Promise<Int8Model | undefined> {
+): Promise<{ model: Int8Model; fingerprint: string } | undefined> {
   // Every parameter in a byte, vectors in four, and two numbers for each row.
   const limit = 16 * parameterLayout(config).count;
   const set = await readTensorSet(folder, INT8_STEM, limit);
   if (!set) return undefined;
   await checkFingerprint(set.metadata, tokenizerJson, config);
-  return int8FromTensors(set.tensors, config);
+  return { model: int8FromTensors(set.tensors, config), fingerprint: await fingerprintOf(set) };
 }
 
 /** `model.q8.safetensors` holds a model in 8 bits beside `model.safetensors`. */
