@@ -34,6 +34,13 @@ export const COMMANDS: Record<string, CommandEntry> = {
       return { help, run };
     },
   },
+  serve: {
+    summary: "serve the model over HTTP, as OpenAI's interface has it",
+    load: async () => {
+      const { SERVE_HELP: help, serve: run } = await import("./serve.ts");
+      return { help, run };
+    },
+  },
   train: {
     summary: "train a model on stories or on bash",
     load: async () => {

@@ -34,8 +34,7 @@ export async function collect(
 
 /**
  * Generates scripts with rising seeds until `bestOf` of them are neither refused nor aborted, and
- * returns the best: valid ones before others, then the one whose tokens have the highest mean
- * log-probability.
+ * returns the best of them.
  *
  * @throws {Error} if too many scripts were refused.
  */
@@ -69,7 +68,15 @@ export async function chooseScript(
       );
     }
   }
-  const mean = ({ logprob, completionTokens }: Script) => logprob / Math.max(1, completionTokens);
-  const rank = (script: Script) => script.syntax?.valid === false ? 1 : 0;
-  return chosen.sort((a, b) => rank(a) - rank(b) || mean(b) - mean(a))[0];
+  return bestFirst(chosen)[0];
+}
+
+/**
+ * Sorts scripts: valid ones before others, then those whose tokens have the higher mean
+ * log-probability.
+ */
+export function bestFirst<Result extends GenerationResult>(scripts: readonly Result[]): Result[] {
+  const mean = ({ logprob, completionTokens }: Result) => logprob / Math.max(1, completionTokens);
+  const rank = (script: Result) => script.syntax?.valid === false ? 1 : 0;
+  return scripts.toSorted((a, b) => rank(a) - rank(b) || mean(b) - mean(a));
 }

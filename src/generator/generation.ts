@@ -27,6 +27,11 @@ export interface TokenProbability {
 
 /** A token that was drawn, and what could have stood in its place. */
 export interface Explanation extends TokenProbability {
+  /**
+   * What it adds to the text, half characters as U+FFFD: nothing for the token that ends a script, and
+   * only what follows the newline with which the prompt ends for the first one.
+   */
+  text: string;
   /** The five likeliest other tokens, the likeliest first. */
   rivals: TokenProbability[];
 }
@@ -197,7 +202,10 @@ export class Generation {
         break;
       }
       token = drawn.token;
-      piece.explanations?.push(await this.#explain(drawn, logits));
+      piece.explanations?.push({
+        ...await this.#explain(drawn, logits),
+        text: this.#textGiven(token),
+      });
       guard?.take(token);
       this.#sampler.take(token);
       result.completionTokens++;
@@ -266,6 +274,13 @@ export class Generation {
       if (fits(token) && guard!.admits(token, room, forced)) admitted.add(token);
     }
     return admitted.size > 0 ? await draw((token) => admitted.has(token)) : undefined;
+  }
+
+  /** What a token adds to the text: all but what had to come. */
+  #textGiven(token: number): string {
+    const { tokenizer } = this.#shared;
+    if (token === tokenizer.endOfText) return "";
+    return new TextDecoder().decode(tokenizer.tokenBytes(token).subarray(this.#forced.length));
   }
 
   /** What the model thought of a token and of those it could have been. */

@@ -74,8 +74,9 @@ export class Bashling implements Disposable, AsyncDisposable {
   readonly backend: { name: BackendName | "tfjs"; description: string; reason: string };
   /** SHA-256 of the file of its parameters, which tells which weights these are. */
   readonly fingerprint: string;
+  /** How it generates unless told otherwise. */
+  readonly generation: Readonly<GenerationConfig>;
   readonly #engine: InferenceEngine;
-  readonly #defaults: GenerationConfig;
   readonly #streams: Streams;
   /** The last call of `score`; calls wait for one another. */
   #scoring: Promise<unknown> = Promise.resolve();
@@ -95,7 +96,7 @@ export class Bashling implements Disposable, AsyncDisposable {
     this.tokenizer = tokenizer;
     this.backend = { name, description, reason };
     this.#engine = engine;
-    this.#defaults = generation;
+    this.generation = Object.freeze({ ...generation });
     this.fingerprint = fingerprint;
     this.#streams = new Streams(engine.decoder);
   }
@@ -148,7 +149,7 @@ export class Bashling implements Disposable, AsyncDisposable {
     options: GenerateOptions = {},
   ): AsyncGenerator<Piece, GenerationResult, undefined> {
     if (this.#disposed) throw new Error("This Bashling was disposed of: load another.");
-    const checked = checkOptions(options, this.#defaults);
+    const checked = checkOptions(options, this.generation);
     const beginning = scriptBeginning(prompt);
     const tokens = promptTokens(this.tokenizer, beginning, {
       ...checked,

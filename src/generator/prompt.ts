@@ -49,6 +49,21 @@ export interface PromptTokens {
   cut: number;
 }
 
+/** A prompt that the context has no room for. */
+export class PromptTooLongError extends RangeError {
+  override name = "PromptTooLongError";
+
+  /**
+   * @param tokens Tokens that the prompt has.
+   * @param room Tokens that it may have.
+   */
+  constructor(readonly tokens: number, readonly room: number) {
+    super(
+      `The prompt has ${tokens} tokens and the context leaves room for ${room}: shorten it, or have it cut with truncate.`,
+    );
+  }
+}
+
 /** How a prompt is made to fit. */
 export interface FitOptions {
   /** L, longest context in tokens. */
@@ -63,7 +78,7 @@ export interface FitOptions {
  * A script's beginning as tokens. A cut one keeps its shebang line and its end; unless `truncate` says
  * how much is kept, it leaves room for `maxTokens`, or for half the context if that is less.
  *
- * @throws {RangeError} with both counts, if the beginning is longer than L − 1 tokens and
+ * @throws {PromptTooLongError} with both counts, if the beginning is longer than L − 1 tokens and
  * `truncate` is not set.
  */
 export function promptTokens(
@@ -79,9 +94,7 @@ export function promptTokens(
   const most = typeof truncate === "number" ? Math.min(truncate, limit) : limit;
   if (ids.length <= most) return { ids, forced, cut: 0 };
   if (truncate === false) {
-    throw new RangeError(
-      `The prompt has ${ids.length} tokens and the context leaves room for ${most}: shorten it, or have it cut with truncate.`,
-    );
+    throw new PromptTooLongError(ids.length, most);
   }
   // No token spans a line's end, so the shebang line is the same tokens alone as in the prompt.
   const kept = typeof truncate === "number"

@@ -19,8 +19,18 @@ interface Request {
 
 /** Lets timers, signals and other generations have their turn. */
 export function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => soon(resolve));
 }
+
+/** Calls a function after what waits already: `setImmediate`, which browsers do not have. */
+const soon: (call: () => void) => void = globalThis.setImmediate ?? ((call) => {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    call();
+  };
+  port2.postMessage(0);
+});
 
 /** The streams of one decoder, lent to one generation each, first come, first served. */
 export class Streams {
@@ -51,15 +61,17 @@ export class Streams {
       const shared = this.#free.map((slot) => this.shared(slot, tokens));
       return this.#free.splice(shared.indexOf(Math.max(...shared)), 1)[0];
     }
-    const { promise, resolve } = Promise.withResolvers<number | undefined>();
-    const giveUp = () => {
-      this.#waiting.delete(resolve);
-      resolve(undefined);
-    };
-    this.#waiting.add(resolve);
+    let giveUp = () => {};
+    const turnComes = new Promise<number | undefined>((resolve) => {
+      this.#waiting.add(resolve);
+      giveUp = () => {
+        this.#waiting.delete(resolve);
+        resolve(undefined);
+      };
+    });
     signal?.addEventListener("abort", giveUp);
     try {
-      const lent = await promise;
+      const lent = await turnComes;
       this.#checkOpen();
       return lent;
     } finally {
