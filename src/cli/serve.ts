@@ -8,7 +8,7 @@ import type { InferenceChoice, Precision } from "../generator/engine.ts";
 import { ApiKeys, Cors } from "../server/guard.ts";
 import { Service, type ServiceSettings } from "../server/service.ts";
 import { COMMON_FLAGS, Flags } from "./flags.ts";
-import { writeNote } from "./output.ts";
+import { writeOut } from "./output.ts";
 import { UsageError } from "./usage.ts";
 
 /** Text of `bashling serve --help`. */
@@ -74,7 +74,7 @@ export async function serve(args: string[], called: string): Promise<number> {
   }
   const { hostname, port } = service.address;
   const name = hostname.includes(":") ? `[${hostname}]` : hostname;
-  writeNote(`serving ${settings.name} at http://${name}:${port}\n`);
+  writeOut(`serving ${settings.name} at http://${name}:${port}\n`);
   await dropPermissions(settings);
   await ended;
   return 0;

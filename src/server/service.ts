@@ -128,10 +128,9 @@ export class Service {
     this.#app.abort();
     this.#room.close();
     // Answers that are being read still have a moment; a reader that has stopped has no more.
-    const stopped = this.#server.shutdown();
-    await Promise.race([stopped, pause(LAST_MOMENT)]);
+    await within(LAST_MOMENT, this.#server.shutdown());
     this.#log.info("down", { aborted: left });
-    await Promise.race([this.#log.flush(), pause(LAST_MOMENT)]);
+    await within(LAST_MOMENT, this.#log.flush());
   }
 }
 
@@ -140,3 +139,11 @@ const LAST_MOMENT = 1000;
 
 const pause = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Waits for a promise, but not longer than so many milliseconds. */
+async function within(milliseconds: number, promise: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, milliseconds);
+  await Promise.race([promise, late.promise]);
+  clearTimeout(timer);
+}

@@ -11,6 +11,10 @@ import type { FromWorker, JobEvent, ToWorker } from "./messages.ts";
 const scope = globalThis as unknown as {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
   postMessage(message: FromWorker): void;
+  addEventListener(
+    type: "error" | "unhandledrejection",
+    listener: (event: Event & { error?: unknown; reason?: unknown }) => void,
+  ): void;
 };
 
 let model: Bashling | undefined;
@@ -82,3 +86,12 @@ scope.onmessage = ({ data }) => {
       return scope.postMessage({ kind: "pong" });
   }
 };
+
+// A fault of ours is told instead of printed; this Worker is replaced then.
+for (const type of ["error", "unhandledrejection"] as const) {
+  scope.addEventListener(type, (event) => {
+    event.preventDefault();
+    const message = `the Worker failed: ${messageOf(event.error ?? event.reason)}`;
+    scope.postMessage({ kind: "broken", message });
+  });
+}

@@ -124,7 +124,11 @@ export class WebGpuBackend implements Backend {
     // The copy is submitted before anything is awaited: later runs must not change what is read.
     const [copy] = await Promise.allSettled([this.#staging.read(buffer, byteOffset, 4 * size)]);
     await this.#verify(); // a lost device says more than the mapping that failed
-    if (copy.status === "rejected") throw copy.reason;
+    if (copy.status === "rejected") {
+      // The mapping may fail a moment before the loss is told.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      throw this.#lost ?? copy.reason;
+    }
     return new Float32Array(copy.value);
   }
 
