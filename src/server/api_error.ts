@@ -41,19 +41,22 @@ export class ApiError extends Error {
   override name = "ApiError";
   /** Status of the answer. */
   readonly status: ErrorStatus;
+  /** Short name of what is wrong, for the log, which must not have what was sent. */
+  readonly code: string | null;
   readonly #details: ApiErrorDetails;
 
   /** @param message For whoever sent the request; it tells nothing of this machine. */
   constructor(status: ErrorStatus, message: string, details: ApiErrorDetails = {}) {
     super(message);
     this.status = status;
+    this.code = details.code ?? null;
     this.#details = details;
   }
 
   /** The error as JSON: `{ error: { message, type, param, code } }`. */
   toJSON(): { error: Record<string, unknown> } {
-    const { code = null, param = null, extra } = this.#details;
-    return { error: { message: this.message, type: TYPES[this.status], param, code, ...extra } };
+    const { message, code } = this, { param = null, extra } = this.#details;
+    return { error: { message, type: TYPES[this.status], param, code, ...extra } };
   }
 
   /** The error as an answer. */

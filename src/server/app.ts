@@ -58,9 +58,9 @@ export class App {
     });
     const { room, metrics } = options;
     this.#routes = {
-      "/": get(() => pageResponse("index.html"), true),
-      "/page.js": get(() => pageResponse("page.js"), true),
-      "/page.css": get(() => pageResponse("page.css"), true),
+      "/": get(({ request }) => pageResponse("index.html", request), true),
+      "/page.js": get(({ request }) => pageResponse("page.js", request), true),
+      "/page.css": get(({ request }) => pageResponse("page.css", request), true),
       "/health": get(() => Response.json({ status: "ok" }), true),
       "/ready": get(() => this.#readiness(), true),
       "/openapi.json": get(() => Response.json(openapi(options.name)), true),
@@ -115,7 +115,7 @@ export class App {
       arrived: performance.now(),
       fields: {},
     };
-    const path = new URL(request.url).pathname;
+    const path = URL.canParse(request.url) ? new URL(request.url).pathname : "";
     const route = Object.hasOwn(this.#routes, path) ? this.#routes[path] : undefined;
     let response: Response;
     try {
@@ -131,7 +131,7 @@ export class App {
     for (const [name, value] of Object.entries(cors.headers(request))) headers.set(name, value);
     const { status } = response;
     metrics.requests.add(1, { route: route ? path : "unknown", status });
-    if (status !== 200 || !route?.isPublic) {
+    if (status >= 400 || !route?.isPublic) {
       log.info("request", {
         id: exchange.id,
         client: exchange.client,
@@ -147,6 +147,11 @@ export class App {
 
   async #answer(exchange: Exchange, route: Route | undefined): Promise<Response> {
     const { request } = exchange, { host, allowedHosts, keys, limiter, cors } = this.#options;
+    if (!URL.canParse(request.url)) {
+      throw new ApiError(400, "The address or the Host header cannot be one: correct it.", {
+        code: "invalid_url",
+      });
+    }
     checkHost(request, host, allowedHosts);
     if (!route) {
       throw new ApiError(404, "There is nothing at this address: see /openapi.json.", {
@@ -171,7 +176,7 @@ export class App {
 
   #failure(error: unknown, { id, fields }: Exchange): Response {
     if (error instanceof ApiError) {
-      fields.error = error.message;
+      fields.error = error.code;
       return error.toResponse();
     }
     const message = error instanceof Error ? error.stack ?? error.message : String(error);

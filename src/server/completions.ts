@@ -175,7 +175,8 @@ export class Completions {
       if (error instanceof ApiError) events.send(error.toJSON());
       events.close();
       settled(error);
-      log.info("stream broke off", { id, error: error.message });
+      const reason = error instanceof ApiError ? error.code : error.message;
+      log.info("stream broke off", { id, error: reason });
     });
     await Promise.race([begun.promise, running]);
     return new Response(events.body, {

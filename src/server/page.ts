@@ -4,6 +4,7 @@
  * @module
  */
 
+import { eTag, ifNoneMatch } from "@std/http/etag";
 import css from "./page/page.css" with { type: "text" };
 import html from "./page/index.html" with { type: "text" };
 import js from "./page/page.js" with { type: "text" };
@@ -18,15 +19,17 @@ const FILES = {
 const POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** A file of the page. */
-export function pageResponse(file: keyof typeof FILES): Response {
+/** A file of the page, or only that it has not changed. */
+export async function pageResponse(file: keyof typeof FILES, request: Request): Promise<Response> {
   const { text, type } = FILES[file];
-  return new Response(text, {
-    headers: {
-      "content-type": `${type}; charset=utf-8`,
-      "content-security-policy": POLICY,
-      "referrer-policy": "no-referrer",
-      "cache-control": "no-cache",
-    },
-  });
+  const etag = await eTag(text);
+  const headers = {
+    etag,
+    "content-type": `${type}; charset=utf-8`,
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+  };
+  const isWanted = ifNoneMatch(request.headers.get("if-none-match"), etag);
+  return isWanted ? new Response(text, { headers }) : new Response(null, { status: 304, headers });
 }
