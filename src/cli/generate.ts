@@ -31,6 +31,8 @@ Sampling
   --top-p P                  draw from the likeliest tokens that reach this probability (0.9)
   --min-p P                  draw from tokens this many times as likely as the likeliest (0)
   --repetition-penalty X     above 1 makes tokens that are there already less likely (1)
+  --frequency-penalty X      taken from a token's logit each time it was drawn, -2 to 2 (0)
+  --presence-penalty X       taken from a token's logit once it was drawn, -2 to 2 (0)
   --stop TEXT                end before this text; repeatable
   --seed N                   repeats a generation (a new one each time)
   --truncate                 cut a prompt that is too long instead of refusing it
@@ -60,6 +62,8 @@ export async function generate(args: string[]): Promise<number> {
     topP: flags.number("top-p"),
     minP: flags.number("min-p"),
     repetitionPenalty: flags.number("repetition-penalty"),
+    frequencyPenalty: flags.number("frequency-penalty"),
+    presencePenalty: flags.number("presence-penalty"),
     stop: flags.list("stop"),
     seed: flags.whole("seed"),
     truncate: flags.has("truncate"),
