@@ -27,6 +27,7 @@ export { checkSyntax, Syntax, type SyntaxCheck } from "./src/syntax/syntax.ts";
 export type { Fault as SyntaxFault } from "./src/syntax/state.ts";
 export type { BackendName } from "./src/backend/backend.ts";
 export { type ModelConfig, type Preset, PRESETS } from "./src/model/config.ts";
+export type { GenerationConfig } from "./src/model/weights.ts";
 export {
   type TrainProgress,
   trainTokenizer,

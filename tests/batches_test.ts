@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { IGNORED } from "../src/backend/backend.ts";
 import { type Batch, BatchStream, evaluationBatches } from "../src/corpus/batches.ts";
-import { type TextTokenizer, tokenFile, TokenizedCorpus } from "../src/corpus/tokenized.ts";
+import { tokenFile } from "../src/corpus/token_file.ts";
+import { type TextTokenizer, TokenizedCorpus } from "../src/corpus/tokenized.ts";
 import { Random } from "../src/random.ts";
 
 const END = 256;

@@ -33,7 +33,8 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
 const names = async (folder: string): Promise<string[]> =>
   (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
 
-const rounded = (pool: Float32Array): Float32Array<ArrayBuffer> => Float32Array.from(new Float16Array(pool));
+const rounded = (pool: Float32Array): Float32Array<ArrayBuffer> =>
+  Float32Array.from(new Float16Array(pool));
 
 Deno.test("loadWeights() gives back what saveWeights() was given, F16 rounded and F32 exactly", async () => {
   await inFolder(async (folder) => {

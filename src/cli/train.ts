@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { OWN_SCRIPTS } from "../corpus/bash.ts";
 import { findStories } from "../corpus/download.ts";
 import { checkConfig, preset } from "../model/config.ts";
+import { SHIPPED_WEIGHTS } from "../model/shipped.ts";
 import { loadWeights } from "../model/weights.ts";
 import type { TrainingBackend } from "../trainer/create_engine.ts";
 import { type DataArgument, exists, resumeRun, type RunPlan, startRun } from "../trainer/run.ts";
@@ -183,6 +184,11 @@ async function makePlan(
   const { data, valid } = lists;
   let { stories } = lists;
   if (!code && data.length === 0) data.push({ path: await findStories(), weight: 1 });
+  if (code && lists.ownScripts && OWN_SCRIPTS.protocol !== "file:") {
+    throw new UsageError(
+      "The scripts that come with Bashling are in its repository only: give --no-own-scripts and --data.",
+    );
+  }
   if (code && lists.ownScripts) data.unshift({ path: fileURLToPath(OWN_SCRIPTS), weight: 1 });
   if (code && data.length === 0) {
     throw new UsageError("There is nothing to train on: give --data, or drop --no-own-scripts.");
@@ -197,7 +203,8 @@ async function makePlan(
     }
   }
 
-  const shipped = fileURLToPath(new URL("../../weights", import.meta.url));
+  const { protocol, href } = SHIPPED_WEIGHTS;
+  const shipped = (protocol === "file:" ? fileURLToPath(href) : href).replace(/\/$/, "");
   const pretrained = "checkpoints/pretrain/best";
   const from = flags.from ?? (code ? await exists(pretrained) ? pretrained : shipped : undefined);
   const loaded = from === undefined ? undefined : await loadWeights(from);

@@ -4,8 +4,6 @@
  * @module
  */
 
-import { sha256 } from "../model/shards.ts";
-import { cacheFolder } from "./download.ts";
 import { fileSink, memorySink, openTokenFile, type TokenStore } from "./token_store.ts";
 
 /** What a corpus needs of a tokenizer. */
@@ -26,7 +24,7 @@ export interface TokenizeOptions {
   name?: string;
   /**
    * A file to keep the ids in; memory unless given. If it is there already, it is used and the
-   * documents are not read: its name must tell tokenizer and text, as {@linkcode tokenFile}'s does.
+   * documents are not read: its name must tell tokenizer and text, as `tokenFile`'s does.
    */
   file?: string;
   /** Called after every thousandth document and at the end. */
@@ -46,6 +44,15 @@ export interface TokenizeProgress {
 /**
  * Documents as token ids, in memory or in a file; 20 bytes of memory per document in either case. A
  * document of n tokens reads as the sequence s[0 … n] in which s[n] is `<|endoftext|>`.
+ *
+ * @example Held-out texts for a trainer
+ * ```ts
+ * import { TokenizedCorpus, Tokenizer } from "@bashling/bashling";
+ *
+ * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+ * using corpus = await TokenizedCorpus.from(["echo one\n", "echo two\n"], tokenizer);
+ * console.log(corpus.documents, corpus.tokens, corpus.bytes);
+ * ```
  */
 export class TokenizedCorpus implements Disposable {
   /** What the corpus is, for messages. */
@@ -85,6 +92,18 @@ export class TokenizedCorpus implements Disposable {
   /**
    * Tokenizes `documents`; empty ones are left out.
    * @throws {RangeError} if no document has any text.
+   *
+   * @example
+   * ```ts
+   * import { TokenizedCorpus, Tokenizer } from "@bashling/bashling";
+   *
+   * async function* lines() {
+   *   for (const word of ["one", "two"]) yield `echo ${word}\n`;
+   * }
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * using corpus = await TokenizedCorpus.from(lines(), tokenizer, { name: "lines" });
+   * console.log(corpus.documents);
+   * ```
    */
   static async from(
     documents: AsyncIterable<string> | Iterable<string>,
@@ -92,6 +111,9 @@ export class TokenizedCorpus implements Disposable {
     options: TokenizeOptions = {},
   ): Promise<TokenizedCorpus> {
     const { name = "corpus", file, onProgress } = options;
+    if (file !== undefined && !("Deno" in globalThis)) {
+      throw new Error("Ids are kept in files in Deno only: leave file out to keep them in memory.");
+    }
     const kept = file === undefined ? undefined : openKept(file);
     if (kept) return new TokenizedCorpus(name, tokenizer, kept.lengths, kept.store, kept.bytes);
     const byteLengths = byteLengthTable(tokenizer);
@@ -122,12 +144,38 @@ export class TokenizedCorpus implements Disposable {
     return new TokenizedCorpus(name, tokenizer, lengths, sink.finish(lengths, bytes), bytes);
   }
 
-  /** Tokens of text in one document, at least 1. */
+  /**
+   * Tokens of text in one document, at least 1.
+   *
+   * @example
+   * ```ts
+   * import { TokenizedCorpus, Tokenizer } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * using corpus = await TokenizedCorpus.from(["echo one\n"], tokenizer);
+   * assertEquals(corpus.documentLength(0), tokenizer.encode("echo one\n").length);
+   * ```
+   */
   documentLength(document: number): number {
     return this.#starts[document + 1] - this.#starts[document];
   }
 
-  /** Fills `out` with s[start], s[start + 1] … of a document; its end is `<|endoftext|>`. */
+  /**
+   * Fills `out` with s[start], s[start + 1] … of a document; its end is `<|endoftext|>`.
+   *
+   * @example
+   * ```ts
+   * import { TokenizedCorpus, Tokenizer } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * using corpus = await TokenizedCorpus.from(["echo one\n"], tokenizer);
+   * const ids = new Uint32Array(corpus.documentLength(0) + 1);
+   * corpus.read(0, 0, ids);
+   * assertEquals(tokenizer.decode(ids), "echo one\n<|endoftext|>");
+   * ```
+   */
   read(document: number, start: number, out: Uint32Array): void {
     const text = Math.min(out.length, this.documentLength(document) - start);
     this.#store.read(this.#starts[document] + start, out.subarray(0, text));
@@ -151,43 +199,6 @@ function openKept(file: string): ReturnType<typeof openTokenFile> | undefined {
     ) return undefined;
     throw error;
   }
-}
-
-/** Files of text from this size on are tokenized into a file, in bytes as they lie on disk. */
-const LARGE = 100_000_000;
-
-/**
- * Where the ids of a large text file are kept, in the cache under a name made of the tokenizer's
- * fingerprint and the file's path, size and time; `undefined` for small files and for folders, whose
- * ids belong in memory.
- *
- * @param part Which of the file's documents are meant, if not all.
- */
-export async function tokenFile(
-  path: string,
-  tokenizer: { fingerprint(): Promise<string> },
-  part = "",
-): Promise<string | undefined> {
-  let info: Deno.FileInfo;
-  try {
-    info = await Deno.stat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined; // Its reader will say so.
-    throw error;
-  }
-  const { isFile, size, mtime } = info;
-  if (!isFile || size < LARGE) return undefined;
-  const folder = `${cacheFolder()}/tokens`;
-  await Deno.mkdir(folder, { recursive: true });
-  const identity = [
-    await tokenizer.fingerprint(),
-    await Deno.realPath(path),
-    size,
-    mtime?.getTime(),
-    part,
-  ];
-  const name = (await sha256(JSON.stringify(identity))).slice(0, 32);
-  return `${folder}/${name}.safetensors`;
 }
 
 /** Bytes of text that each id stands for (V). */

@@ -22,7 +22,17 @@ import {
 import { promptTokens, scriptBeginning } from "./prompt.ts";
 import { Streams } from "./streams.ts";
 
-/** Options of {@linkcode Bashling.load}. */
+/**
+ * Options of {@linkcode Bashling.load}.
+ *
+ * @example Weights of one's own, on two threads
+ * ```ts
+ * import { Bashling } from "@bashling/bashling";
+ *
+ * using model = await Bashling.load({ weights: "weights", backend: "wasm", threads: 2 });
+ * console.log(model.backend.description);
+ * ```
+ */
 export interface LoadOptions {
   /** Folder of the weights: a path, or a `file:`, `http:` or `https:` URL. Default: the shipped. */
   weights?: string | URL;
@@ -58,9 +68,12 @@ export interface Score {
  * the order in which they came. A generation holds its stream until it ends or its loop is left.
  *
  * @example
- * ```ts ignore
+ * ```ts
+ * import { Bashling } from "@bashling/bashling";
+ *
  * using model = await Bashling.load();
- * for await (const piece of model.generate("Create a backup script", { seed: 1 })) {
+ * const options = { seed: 1, maxTokens: 40 };
+ * for await (const piece of model.generate("Create a backup script", options)) {
  *   console.log(piece.text);
  * }
  * ```
@@ -107,6 +120,14 @@ export class Bashling implements Disposable, AsyncDisposable {
    * @throws {Deno.errors.NotFound} if a file is missing.
    * @throws {SyntaxError | RangeError} if the weights are damaged or not a GPT-2 model's.
    * @throws {Error} if the backend asked for cannot run here.
+   *
+   * @example
+   * ```ts
+   * import { Bashling } from "@bashling/bashling";
+   *
+   * using model = await Bashling.load(); // gives memory and threads back at the end of the block
+   * console.log(model.config, model.backend);
+   * ```
    */
   static async load(options: LoadOptions = {}): Promise<Bashling> {
     const { weights = SHIPPED_WEIGHTS, backend: choice = "auto", streams = 1, threads } = options;
@@ -143,6 +164,17 @@ export class Bashling implements Disposable, AsyncDisposable {
    * @throws {TypeError | RangeError} if the prompt or an option is wrong, or the prompt is longer
    * than the context leaves room for.
    * @throws {SyntaxError} if the prompt is a beginning that no valid script has.
+   *
+   * @example Print a script as it comes, then why it ended
+   * ```ts
+   * import { Bashling } from "@bashling/bashling";
+   *
+   * using model = await Bashling.load();
+   * const generation = model.generate("Count lines of code", { seed: 1, maxTokens: 40 });
+   * let next = await generation.next();
+   * for (; !next.done; next = await generation.next()) console.log(next.value.text);
+   * console.log(next.value.reason, next.value.verdict?.level);
+   * ```
    */
   generate(
     prompt: string,
@@ -166,6 +198,14 @@ export class Bashling implements Disposable, AsyncDisposable {
    * @param prompt English, or the beginning of a script: a text that starts with `#`.
    * @throws as {@linkcode Bashling.choose} does.
    * @throws the signal's reason, if the signal was aborted.
+   *
+   * @example
+   * ```ts
+   * import { Bashling } from "@bashling/bashling";
+   *
+   * using model = await Bashling.load();
+   * console.log(await model.complete("Show free disk space", { seed: 1, maxTokens: 40 }));
+   * ```
    */
   async complete(prompt: string, options: CompleteOptions = {}): Promise<string> {
     const { text, reason } = await this.choose(prompt, options);
@@ -180,6 +220,20 @@ export class Bashling implements Disposable, AsyncDisposable {
    * @param prompt English, or the beginning of a script: a text that starts with `#`.
    * @throws {TypeError | RangeError | SyntaxError} as {@linkcode Bashling.generate} does.
    * @throws {Error} if eight times as many scripts as are wanted were refused.
+   *
+   * @example
+   * ```ts
+   * import { Bashling } from "@bashling/bashling";
+   *
+   * using model = await Bashling.load();
+   * const { text, verdict } = await model.choose("Show free disk space", {
+   *   bestOf: 3,
+   *   refuse: "destructive",
+   *   seed: 1,
+   *   maxTokens: 40,
+   * });
+   * console.log(text, verdict?.level);
+   * ```
    */
   async choose(prompt: string, options: CompleteOptions = {}): Promise<Script> {
     checkCompleteOptions(options);
@@ -195,6 +249,17 @@ export class Bashling implements Disposable, AsyncDisposable {
    * before it.
    *
    * @throws {RangeError} if no document has two tokens.
+   *
+   * @example A usual script is foreseen better than an unusual one
+   * ```ts
+   * import { Bashling } from "@bashling/bashling";
+   * import { assert } from "@std/assert";
+   *
+   * using model = await Bashling.load();
+   * const usual = await model.score("#!/bin/bash\n# Show free disk space\ndf -h\n");
+   * const unusual = await model.score("#!/bin/bash\n# Show free disk space\nqz -7\n");
+   * assert(usual.bitsPerByte < unusual.bitsPerByte);
+   * ```
    */
   async score(text: string | string[]): Promise<Score> {
     if (this.#disposed) throw new Error("This Bashling was disposed of: load another.");

@@ -6,7 +6,18 @@
 
 import type { SamplingOptions } from "./sampler.ts";
 
-/** Options of `Bashling.generate` and `Bashling.complete`. */
+/**
+ * Options of `Bashling.generate` and `Bashling.complete`.
+ *
+ * @example Focused, repeatable and short
+ * ```ts
+ * import { Bashling, type GenerateOptions } from "@bashling/bashling";
+ *
+ * const options: GenerateOptions = { temperature: 0.2, seed: 42, maxTokens: 30, stop: ["\n\n"] };
+ * using model = await Bashling.load();
+ * for await (const { text } of model.generate("Print the date", options)) console.log(text);
+ * ```
+ */
 export interface GenerateOptions {
   /** Most tokens to generate, from 1 up. Default 200. */
   maxTokens?: number;

@@ -24,7 +24,18 @@ export type Preset = "tiny" | "small" | "base" | "medium";
 const shape = (layers: number, width: number, heads: number): Readonly<ModelConfig> =>
   Object.freeze({ vocabSize: 8000, contextLength: 512, layers, width, heads });
 
-/** The presets; `small` is the default. Heads are 64 wide in all of them. */
+/**
+ * The presets; `small` is the default. Heads are 64 wide in all of them.
+ *
+ * @example
+ * ```ts
+ * import { PRESETS } from "@bashling/bashling";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { layers, width, heads } = PRESETS.small;
+ * assertEquals([layers, width, heads], [6, 384, 6]);
+ * ```
+ */
 export const PRESETS: Readonly<Record<Preset, Readonly<ModelConfig>>> = Object.freeze({
   tiny: shape(4, 256, 4),
   small: shape(6, 384, 6),

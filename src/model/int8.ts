@@ -178,7 +178,8 @@ export function int8Tensors(
 export function releaseModel({ matrices, vectors }: Int8Model): void {
   const arrays = [...matrices.values()].flatMap((matrix) => Object.values(matrix));
   const buffers = new Set([...arrays, ...vectors.values()].map(({ buffer }) => buffer));
-  for (const buffer of buffers) buffer.transfer(0);
+  // Node 20 cannot: there the garbage collector has to come.
+  for (const buffer of buffers) buffer.transfer?.(0);
 }
 
 /** How `packed` lies, as the metadata of a file says it. */

@@ -229,7 +229,7 @@ export function typedArray(dtype: TensorType, bytes: Uint8Array<ArrayBuffer>): T
     case "F32":
       return new Float32Array(buffer, byteOffset, count);
     case "F16":
-      return new Float16Array(buffer, byteOffset, count);
+      return new (halves())(buffer, byteOffset, count);
     case "I8":
       return new Int8Array(buffer, byteOffset, count);
     case "U8":
@@ -245,10 +245,25 @@ export function typedArray(dtype: TensorType, bytes: Uint8Array<ArrayBuffer>): T
   }
 }
 
+/**
+ * `Float16Array`.
+ * @throws {Error} if this runtime has none.
+ */
+export function halves(): Float16ArrayConstructor {
+  if (typeof Float16Array !== "undefined") return Float16Array;
+  throw new Error(
+    "F16 can be neither read nor written here: use weights in 8 bits or F32, or a newer runtime, such as Node 24.",
+  );
+}
+
+/** Whether an array holds 16-bit floats. */
+export const isHalf = (data: TensorData): data is Float16Array<ArrayBuffer> =>
+  typeof Float16Array !== "undefined" && data instanceof Float16Array;
+
 /** The safetensors name of an array's element type. */
 function typeOf(data: TensorData): TensorType {
   if (data instanceof Float32Array) return "F32";
-  if (data instanceof Float16Array) return "F16";
+  if (isHalf(data)) return "F16";
   if (data instanceof Int8Array) return "I8";
   if (data instanceof Uint8Array) return "U8";
   if (data instanceof Uint16Array) return "U16";

@@ -6,6 +6,9 @@
  * @module
  */
 
+import { sha256 } from "../digest.ts";
+import { listFolder, NotFound, remove, writeFile } from "../disk.ts";
+import { readLocal, readRemote } from "../resource.ts";
 import { type NamedTensor, readSafetensors, type Safetensors, writeHeader } from "./safetensors.ts";
 
 /** Reads a file of a folder that may be anywhere. */
@@ -40,57 +43,6 @@ export function openFolder(source: string | URL): Folder {
       return read(at, limit);
     },
   };
-}
-
-const tooLong = (path: string | URL, bytes: number, limit: number): RangeError =>
-  new RangeError(
-    `Cannot load ${path}: it has ${bytes} bytes, expected at most ${limit}; give the file that belongs here.`,
-  );
-
-async function readLocal(
-  path: string | URL,
-  limit: number,
-): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  try {
-    const { size } = await Deno.stat(path);
-    if (size > limit) throw tooLong(path, size, limit);
-    return await Deno.readFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return undefined;
-    }
-    throw error;
-  }
-}
-
-async function readRemote(
-  url: string | URL,
-  limit: number,
-): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  let response: Response;
-  try {
-    response = await fetch(url);
-  } catch (error) {
-    throw new Error(
-      `Cannot load ${url}: the server cannot be reached; check address and network.`,
-      {
-        cause: error,
-      },
-    );
-  }
-  if (!response.ok || !response.body) {
-    await response.body?.cancel();
-    if (response.status === 404) return undefined;
-    throw new Error(`Cannot load ${url}: the server answers ${response.status}; try again later.`);
-  }
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  let bytes = 0;
-  for await (const part of response.body) {
-    bytes += part.length;
-    if (bytes > limit) throw tooLong(url, bytes, limit);
-    parts.push(part);
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 /**
@@ -154,7 +106,7 @@ export async function readTensorSet(
     }
     const shard = await readShard(folder, file, limit);
     if (!shard) {
-      throw new Deno.errors.NotFound(
+      throw new NotFound(
         `Cannot load ${folder.name}: shard ${file} is missing; fetch all ${files.length} shards.`,
       );
     }
@@ -198,28 +150,6 @@ async function readShard(
     }
   }
   return shard;
-}
-
-/** SHA-256 of texts and arrays, end to end, as hexadecimal digits. */
-export async function sha256(
-  ...parts: (string | ArrayBufferView<ArrayBuffer>)[]
-): Promise<string> {
-  const [part] = parts;
-  if (parts.length === 1) {
-    const data = typeof part === "string" ? new TextEncoder().encode(part) : part;
-    return new Uint8Array(await crypto.subtle.digest("SHA-256", data)).toHex();
-  }
-  // Loaded where many parts are written, not where a model is read: it takes 15 ms.
-  const { createHash } = await import("node:crypto");
-  const hash = createHash("sha256");
-  for (const part of parts) {
-    hash.update(
-      typeof part === "string"
-        ? part
-        : new Uint8Array(part.buffer, part.byteOffset, part.byteLength),
-    );
-  }
-  return hash.digest("hex");
 }
 
 /**
@@ -270,30 +200,10 @@ export async function writeTensorSet(
     await writeFile(`${folder}/${file}`, [JSON.stringify(index, null, 2) + "\n"]);
     files.push(file);
   }
-  const ours = new RegExp(
-    `^${RegExp.escape(stem)}(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?$`,
-  );
-  for await (const { name } of Deno.readDir(folder)) {
-    if (ours.test(name) && !files.includes(name)) await Deno.remove(`${folder}/${name}`);
+  const ours = /^(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/;
+  for (const name of await listFolder(folder)) {
+    const isOurs = name.startsWith(stem) && ours.test(name.slice(stem.length));
+    if (isOurs && !files.includes(name)) await remove(`${folder}/${name}`);
   }
   return files;
-}
-
-/** Writes a file whole or not at all: under another name, flushed to disk, then renamed. */
-export async function writeFile(
-  path: string,
-  parts: (string | ArrayBufferView<ArrayBuffer>)[],
-): Promise<void> {
-  const partial = `${path}.partial`;
-  {
-    using file = await Deno.open(partial, { write: true, create: true, truncate: true });
-    for (const part of parts) {
-      let rest = typeof part === "string"
-        ? new TextEncoder().encode(part)
-        : new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
-      while (rest.length > 0) rest = rest.subarray(await file.write(rest));
-    }
-    await file.sync();
-  }
-  await Deno.rename(partial, path);
 }

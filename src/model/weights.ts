@@ -5,9 +5,11 @@
  * @module
  */
 
+import { sha256 } from "../digest.ts";
+import { makeFolder, NotFound, remove, writeFile } from "../disk.ts";
 import { checkConfig, type ModelConfig } from "./config.ts";
 import { type ParameterLayout, parameterLayout } from "./parameters.ts";
-import type { NamedTensor } from "./safetensors.ts";
+import { halves, isHalf, type NamedTensor } from "./safetensors.ts";
 import {
   dequantizeModel,
   INT8_LAYOUT,
@@ -23,9 +25,7 @@ import {
   parseObject,
   readJson,
   readTensorSet,
-  sha256,
   type TensorSet,
-  writeFile,
   writeTensorSet,
 } from "./shards.ts";
 
@@ -147,7 +147,7 @@ async function fingerprintOf({ metadata, tensors }: TensorSet): Promise<string> 
 }
 
 const missing = (folder: Folder, file: string): Error =>
-  new Deno.errors.NotFound(
+  new NotFound(
     `Cannot load weights: there is no ${file} in ${folder.name}; give the folder of a trained model.`,
   );
 
@@ -197,12 +197,10 @@ export async function saveWeights(
   const { dtype = "F16", maxShardSize, int8 = false } = options;
   const { endOfText } = checkTokenizer(tokenizerJson, checkConfig(config));
   const tensors = tensorsFromParameters(parameters, config, dtype);
-  await Deno.mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const metadata = { format: "pt", tokenizer: await sha256(tokenizerJson) };
   // What is in 8 bits must never be older than what it was rounded from.
-  await Deno.remove(`${folder}/${INT8_STEM}.safetensors`).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
+  await remove(`${folder}/${INT8_STEM}.safetensors`);
   await writeTensorSet(folder, "model", tensors, metadata, maxShardSize);
   if (int8) {
     const rounded = tensorsFromInt8(quantizeModel(config, parameters), config);
@@ -409,7 +407,7 @@ export function tensorsFromParameters(
   }
   return specs.map(({ name, shape, offset, size }) => {
     const values = parameters.subarray(offset, offset + size);
-    const data = dtype === "F16" ? new Float16Array(size) : values;
+    const data = dtype === "F16" ? new (halves())(size) : values;
     if (data !== values) data.set(values);
     if (!allFinite(data)) {
       throw new RangeError(
@@ -456,7 +454,7 @@ export function parametersFromTensors(
       );
     }
     const { data } = tensor;
-    if (!(data instanceof Float32Array || data instanceof Float16Array)) {
+    if (!(data instanceof Float32Array || isHalf(data))) {
       throw new RangeError(
         `Cannot load weights: ${name} holds whole numbers, expected F16 or F32; export the model again.`,
       );

@@ -36,11 +36,17 @@ export interface Verdict {
  * Classifies a script. The parser is loaded on the first call, which reads two files of npm
  * packages: Deno must allow reading.
  *
- * ```ts
- * const { level, findings } = await classify("rm -rf /tmp/cache");
- * ```
- *
  * @throws {Error} if the parser cannot be loaded.
+ *
+ * @example
+ * ```ts
+ * import { classify } from "@bashling/bashling";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { level, findings } = await classify('dir=/\nrm -rf "$dir"\n');
+ * assertEquals(level, "destructive");
+ * assertEquals(findings[0].line, 2);
+ * ```
  */
 export async function classify(script: string): Promise<Verdict> {
   const [{ loadParser }, { Walk }] = await Promise.all([

@@ -22,6 +22,7 @@ export function isComplete(s: State): boolean {
 
 /** The text that makes it whole. */
 export function closingText(state: State): string {
+  if (isComplete(state)) return "";
   const s = state.copy();
   let text = "";
   while (!isComplete(s)) {

@@ -25,6 +25,8 @@ const utf8 = new TextEncoder();
  *
  * @example
  * ```ts
+ * import { Syntax } from "@bashling/bashling";
+ *
  * const syntax = new Syntax();
  * syntax.push(new TextEncoder().encode("for f in *; do echo")); // true
  * syntax.complete; // false
@@ -40,7 +42,21 @@ export class Syntax {
     this.#state = new State();
   }
 
-  /** An independent copy, made in constant time. */
+  /**
+   * An independent copy, made in constant time.
+   *
+   * @example Try how a script could go on
+   * ```ts
+   * import { Syntax } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const syntax = new Syntax();
+   * syntax.push(new TextEncoder().encode("echo one "));
+   * const tries = ["two", "&& ls", "fi", ")"];
+   * const good = tries.filter((text) => syntax.clone().push(new TextEncoder().encode(text)));
+   * assertEquals(good, ["two", "&& ls", "fi"]);
+   * ```
+   */
   clone(): Syntax {
     const clone = new Syntax();
     clone.#state = this.#state.copy();
@@ -50,6 +66,17 @@ export class Syntax {
   /**
    * Goes on with these bytes. False: no valid script begins so; {@linkcode Syntax.fault} says why, and
    * the state is of no further use.
+   *
+   * @example
+   * ```ts
+   * import { Syntax } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const syntax = new Syntax();
+   * assertEquals(syntax.push(new TextEncoder().encode("while read -r line; do\n")), true);
+   * assertEquals(syntax.push(new TextEncoder().encode("fi\n")), false);
+   * assertEquals(syntax.fault?.line, 2);
+   * ```
    */
   push(bytes: Uint8Array): boolean {
     const s = this.#state;
@@ -69,6 +96,16 @@ export class Syntax {
   /**
    * A short text that makes the text so far a whole script; empty if it is one.
    * @throws {RangeError} if no valid script begins with the text so far.
+   *
+   * @example
+   * ```ts
+   * import { Syntax } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const syntax = new Syntax();
+   * syntax.push(new TextEncoder().encode('echo "$(date'));
+   * assertEquals(syntax.closing(), ')"');
+   * ```
    */
   closing(): string {
     const { fault } = this.#state;
@@ -99,6 +136,16 @@ export type SyntaxCheck =
 /**
  * Checks a whole script. `incomplete` tells a script that only breaks off from one that no
  * continuation can mend.
+ *
+ * @example
+ * ```ts
+ * import { checkSyntax } from "@bashling/bashling";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(checkSyntax("if true; then echo yes; fi"), { valid: true });
+ * const check = checkSyntax("if true; then echo yes");
+ * assertEquals(!check.valid && check.incomplete, true);
+ * ```
  */
 export function checkSyntax(text: string): SyntaxCheck {
   const syntax = new Syntax();

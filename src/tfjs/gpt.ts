@@ -325,7 +325,7 @@ export class TfjsModel implements Disposable {
 
 async function chooseDevice(device: TfjsDevice | "auto"): Promise<TfjsDevice> {
   if (device === "cpu") return "cpu";
-  const adapter = await navigator.gpu?.requestAdapter();
+  const adapter = await globalThis.navigator?.gpu?.requestAdapter();
   if (device === "auto") return adapter && !adapter.info.isFallbackAdapter ? "webgpu" : "cpu";
   if (!adapter) {
     throw new Error("TensorFlow.js found no WebGPU adapter. Use its cpu device instead.");

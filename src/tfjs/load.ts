@@ -12,6 +12,24 @@ export const loadTfjsEngine = (): Promise<typeof import("./engine.ts")> => load(
 export const loadTfjsInference = (): Promise<typeof import("./inference.ts")> =>
   load("inference.ts");
 
-function load<Module>(file: string): Promise<Module> {
-  return import(new URL(file, import.meta.url).href);
+async function load<Module>(file: string): Promise<Module> {
+  try {
+    // Without the empty fragment, whatever lies beside this file would count as imported.
+    return await import(`./${file}#`);
+  } catch (cause) {
+    // Node has it only where the user does.
+    if (/cannot find package/i.test(String(cause))) {
+      throw new Error(
+        "TensorFlow.js is not installed: npm install @tensorflow/tfjs @tensorflow/tfjs-backend-webgpu.",
+        { cause },
+      );
+    }
+    // An executable has all but these modules.
+    if (!/module not found.*\/tfjs\/\w+\.ts#/i.test(String(cause))) throw cause;
+    throw new Error(
+      "The tfjs backend is not part of this executable: use another, or run it from the sources with " +
+        "deno task, which fetches TensorFlow.js.",
+      { cause },
+    );
+  }
 }

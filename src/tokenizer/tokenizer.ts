@@ -4,6 +4,9 @@
  * @module
  */
 
+import { sha256 } from "../digest.ts";
+import { readFile } from "../disk.ts";
+import { readResource } from "../resource.ts";
 import { Bpe, BYTES } from "./bpe.ts";
 import { lineChunkEnd } from "./pretokenize.ts";
 import {
@@ -41,6 +44,8 @@ const END_OF_TEXT_BYTES = utf8.encode(END_OF_TEXT);
  *
  * @example
  * ```ts
+ * import { Tokenizer } from "@bashling/bashling";
+ *
  * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
  * const ids = tokenizer.encode("for i in 1 2 3; do echo $i; done");
  * tokenizer.decode(ids); // the same text
@@ -72,6 +77,15 @@ export class Tokenizer {
    * @param merges Left and right symbol of each merge, alternating; symbol b < 256 is byte b,
    * 256 + k is what merge k makes.
    * @throws {RangeError} A merge is not possible.
+   *
+   * @example A tokenizer of bytes and one merge
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const tokenizer = Tokenizer.fromMerges([..."ls"].map((letter) => letter.charCodeAt(0)));
+   * assertEquals([...tokenizer.encode("ls")], [257]);
+   * ```
    */
   static fromMerges(merges: number[]): Tokenizer {
     const ids = Uint32Array.from({ length: BYTES + merges.length / 2 }, (_, symbol) => symbol + 1);
@@ -83,6 +97,14 @@ export class Tokenizer {
    *
    * @throws {SyntaxError} The text is not JSON or lacks what a tokenizer must have.
    * @throws {RangeError} The tokenizer is of another kind, or its vocabulary and merges disagree.
+   *
+   * @example
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   *
+   * const text = await Deno.readTextFile("weights/tokenizer.json");
+   * console.log(Tokenizer.fromJSON(text).vocabSize);
+   * ```
    */
   static fromJSON(text: string): Tokenizer {
     return new Tokenizer(parseTokenizerJSON(text));
@@ -93,22 +115,34 @@ export class Tokenizer {
    *
    * @throws {SyntaxError | RangeError} As {@linkcode Tokenizer.fromJSON}.
    * @throws {Error} The file cannot be read.
+   *
+   * @example
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * console.log(tokenizer.vocabSize);
+   * ```
    */
   static async load(source: string | URL): Promise<Tokenizer> {
-    const isRemote = /^https?:/.test(source.toString());
-    if (!isRemote) {
-      const path = source instanceof URL || !source.startsWith("file:") ? source : new URL(source);
-      return Tokenizer.fromJSON(await Deno.readTextFile(path));
-    }
-    const response = await fetch(source);
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw new Error(`Cannot load the tokenizer: ${source} answered ${response.status}.`);
-    }
-    return Tokenizer.fromJSON(await response.text());
+    const isUrl = source instanceof URL || /^(file|https?):/.test(source);
+    const bytes = isUrl ? await readResource(new URL(source)) : await readFile(source);
+    return Tokenizer.fromJSON(new TextDecoder().decode(bytes));
   }
 
-  /** The ids of a text. Equal to those of Hugging Face's `tokenizers` with the same file. */
+  /**
+   * The ids of a text. Equal to those of Hugging Face's `tokenizers` with the same file.
+   *
+   * @example
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * const marked = tokenizer.encode("ls\n<|endoftext|>", { allowSpecial: true });
+   * assertEquals(marked.at(-1), tokenizer.endOfText);
+   * ```
+   */
   encode(text: string, { allowSpecial = false }: EncodeOptions = {}): Uint32Array<ArrayBuffer> {
     const parts = (allowSpecial ? text.split(END_OF_TEXT) : [text]).map((part) =>
       utf8.encode(part)
@@ -137,7 +171,18 @@ export class Tokenizer {
     return n;
   }
 
-  /** The text of some ids; bytes that are not UTF-8 become U+FFFD. */
+  /**
+   * The text of some ids; bytes that are not UTF-8 become U+FFFD.
+   *
+   * @example
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * assertEquals(tokenizer.decode(tokenizer.encode("tar -czf backup.tgz ~")), "tar -czf backup.tgz ~");
+   * ```
+   */
   decode(ids: ArrayLike<number>): string {
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.decodeBytes(ids));
   }
@@ -146,6 +191,15 @@ export class Tokenizer {
    * The bytes of some ids.
    *
    * @throws {RangeError} An id is not in the vocabulary.
+   *
+   * @example
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * assertEquals(tokenizer.decodeBytes(tokenizer.encode("é")), new Uint8Array([0xc3, 0xa9]));
+   * ```
    */
   decodeBytes(ids: ArrayLike<number>): Uint8Array<ArrayBuffer> {
     let length = 0;
@@ -163,6 +217,18 @@ export class Tokenizer {
    * A decoder for one stream of tokens. What it returns, joined, is `decode()` of all of them, and no
    * piece ends inside a character: the first bytes of one are held back until it is complete or
    * cannot become so.
+   *
+   * @example
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * const decoder = tokenizer.streamDecoder();
+   * let text = "";
+   * for (const id of tokenizer.encode("echo ✓")) text += decoder.push(id);
+   * assertEquals(text + decoder.flush(), "echo ✓");
+   * ```
    */
   streamDecoder(): StreamDecoder {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -176,6 +242,16 @@ export class Tokenizer {
    * The bytes of one token. Do not write to them.
    *
    * @throws {RangeError} The id is not in the vocabulary.
+   *
+   * @example
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * const [first] = tokenizer.encode("\n");
+   * assertEquals(tokenizer.tokenBytes(first), new Uint8Array([10]));
+   * ```
    */
   tokenBytes(id: number): Uint8Array<ArrayBuffer> {
     if (!Number.isInteger(id) || id < 0 || id >= this.vocabSize) {
@@ -188,12 +264,32 @@ export class Tokenizer {
    * Bytes of text that one token stands for: 0 for `<|endoftext|>`.
    *
    * @throws {RangeError} The id is not in the vocabulary.
+   *
+   * @example Bytes for each token of a text
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * const lengths = [...tokenizer.encode("for i in *; do")].map((id) => tokenizer.byteLength(id));
+   * console.log(lengths);
+   * ```
    */
   byteLength(id: number): number {
     return id === this.endOfText ? 0 : this.tokenBytes(id).length;
   }
 
-  /** The `tokenizer.json` of this tokenizer, for Hugging Face's `tokenizers` and `transformers`. */
+  /**
+   * The `tokenizer.json` of this tokenizer, for Hugging Face's `tokenizers` and `transformers`.
+   *
+   * @example
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * assertEquals(JSON.parse(tokenizer.toJSON()).model.type, "BPE");
+   * ```
+   */
   toJSON(): string {
     return formatTokenizerJSON(this.#data);
   }
@@ -201,10 +297,18 @@ export class Tokenizer {
   /**
    * SHA-256 of `toJSON()` in hexadecimal. Two tokenizers share it if and only if they give the same
    * ids, however their files are laid out; checkpoints record it.
+   *
+   * @example
+   * ```ts
+   * import { Tokenizer } from "@bashling/bashling";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * const copy = Tokenizer.fromJSON(tokenizer.toJSON());
+   * assertEquals(await copy.fingerprint(), await tokenizer.fingerprint());
+   * ```
    */
   fingerprint(): Promise<string> {
-    return this.#fingerprint ??= crypto.subtle.digest("SHA-256", utf8.encode(this.toJSON())).then(
-      (digest) => new Uint8Array(digest).toHex(),
-    );
+    return this.#fingerprint ??= sha256(this.toJSON());
   }
 }

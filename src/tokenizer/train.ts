@@ -99,6 +99,16 @@ export async function* documentsOf(
  * tokenizer.
  *
  * @throws {RangeError} An option is out of its range, or the corpus is too small for the vocabulary.
+ *
+ * @example
+ * ```ts
+ * import { trainTokenizer } from "@bashling/bashling";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const texts = ["for i in 1 2 3; do echo $i; done\n", "for i in a b; do echo $i; done\n"];
+ * const tokenizer = await trainTokenizer({ texts, vocabSize: 270 });
+ * assertEquals(tokenizer.decode(tokenizer.encode("for i in x y")), "for i in x y");
+ * ```
  */
 export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tokenizer> {
   const { total, inWords, maxTokenBytes, minCount } = checkTrainOptions(options);

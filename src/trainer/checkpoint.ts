@@ -10,16 +10,11 @@
  * @module
  */
 
+import { sha256 } from "../digest.ts";
+import { exists, makeFolder, NotFound, remove, rename, syncFolder, writeFile } from "../disk.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { parameterLayout } from "../model/parameters.ts";
-import {
-  openFolder,
-  readJson,
-  readTensorSet,
-  sha256,
-  writeFile,
-  writeTensorSet,
-} from "../model/shards.ts";
+import { openFolder, readJson, readTensorSet, writeTensorSet } from "../model/shards.ts";
 import {
   checkTokenizer,
   GENERATION,
@@ -77,7 +72,7 @@ export async function saveCheckpoint(
   const place = folder.replace(/\/+$/, "");
   const partial = `${place}.partial`, previous = `${place}.previous`;
   await remove(partial);
-  await Deno.mkdir(partial, { recursive: true });
+  await makeFolder(partial);
   try {
     const metadata = { format: "pt", tokenizer: await sha256(tokenizerJson) };
     for (const { stem, tensors } of sets) {
@@ -94,9 +89,9 @@ export async function saveCheckpoint(
   }
   if (await exists(place)) {
     await remove(previous);
-    await Deno.rename(place, previous);
+    await rename(place, previous);
   }
-  await Deno.rename(partial, place);
+  await rename(partial, place);
   await syncFolder(`${place}/..`);
   await remove(previous);
 }
@@ -113,7 +108,7 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
   let place = folder.replace(/\/+$/, "");
   if (!await exists(place)) {
     if (!await exists(`${place}.previous`)) {
-      throw new Deno.errors.NotFound(
+      throw new NotFound(
         `Cannot resume: there is no checkpoint ${place}; give the folder that training wrote.`,
       );
     }
@@ -150,27 +145,6 @@ export async function loadCheckpoint(folder: string): Promise<Checkpoint> {
 }
 
 const missing = (folder: string, file: string): Error =>
-  new Deno.errors.NotFound(
+  new NotFound(
     `Cannot resume: there is no ${file} in ${folder}; give a whole checkpoint, or start from its weights.`,
   );
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-async function remove(path: string): Promise<void> {
-  if (await exists(path)) await Deno.remove(path, { recursive: true });
-}
-
-/** Flushes a folder's list of names to disk, where the system can. */
-async function syncFolder(path: string): Promise<void> {
-  if (Deno.build.os === "windows") return;
-  using folder = await Deno.open(path, { read: true });
-  await folder.sync();
-}

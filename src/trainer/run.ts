@@ -7,7 +7,8 @@
  * @module
  */
 
-import { tokenFile, TokenizedCorpus } from "../corpus/tokenized.ts";
+import { tokenFile } from "../corpus/token_file.ts";
+import { TokenizedCorpus } from "../corpus/tokenized.ts";
 import type { BatchSource } from "../corpus/batches.ts";
 import { readDocuments } from "../corpus/documents.ts";
 import type { ModelConfig } from "../model/config.ts";

@@ -14,6 +14,7 @@ import {
 import { TokenizedCorpus } from "../corpus/tokenized.ts";
 import { checkConfig, type ModelConfig, type Preset, preset } from "../model/config.ts";
 import { initialParameters, parameterLayout } from "../model/parameters.ts";
+import { SHIPPED_WEIGHTS } from "../model/shipped.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { adamwHyper, type AdamwOptions } from "./adamw.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
@@ -86,7 +87,25 @@ export interface ValidationScore {
   tokens: number;
 }
 
-/** A training run that cannot go on because its numbers are no longer finite or far off. */
+/**
+ * A training run that cannot go on because its numbers are no longer finite or far off.
+ *
+ * @example A learning rate far too high
+ * ```ts
+ * import { DivergenceError, Trainer } from "@bashling/bashling";
+ *
+ * const corpus = ["#!/bin/bash\n# Say hello\necho hello\n"];
+ * const config = { vocabSize: 8000, contextLength: 64, layers: 1, width: 32, heads: 1 };
+ * const options = { config, corpus, batchSize: 1, threads: 1, lr: 9, warmup: 0 };
+ * using trainer = await Trainer.create({ ...options, backend: "wasm" });
+ * try {
+ *   for await (const { loss } of trainer.run({ steps: 40 })) console.log(loss);
+ * } catch (error) {
+ *   if (!(error instanceof DivergenceError)) throw error;
+ *   console.log(error.message);
+ * }
+ * ```
+ */
 export class DivergenceError extends Error {
   /** Step at which it was seen. */
   readonly step: number;
@@ -195,11 +214,21 @@ export class Trainer implements Disposable {
    * Makes a trainer at step 0.
    *
    * @throws {RangeError} if a number cannot be, or the corpus is empty.
+   *
+   * @example Train on one's own scripts
+   * ```ts
+   * import { Trainer } from "@bashling/bashling";
+   *
+   * const corpus = ["#!/bin/bash\n# Say hello\necho hello\n", "#!/bin/bash\n# Show users\nwho\n"];
+   * const config = { vocabSize: 8000, contextLength: 64, layers: 1, width: 32, heads: 1 };
+   * using trainer = await Trainer.create({ config, corpus, backend: "wasm", lr: 1e-3, batchSize: 2 });
+   * console.log(trainer.description);
+   * ```
    */
   static async create(options: TrainerOptions): Promise<Trainer> {
     const config = checkConfig(options.config ?? preset(options.preset ?? "small"));
     const tokenizer = options.tokenizer ??
-      await Tokenizer.load(new URL("../../weights/tokenizer.json", import.meta.url));
+      await Tokenizer.load(new URL("tokenizer.json", SHIPPED_WEIGHTS));
     const settings = checkSettings(withDefaults(options, config), config);
     const size = parameterLayout(config).poolSize;
     const parameters = options.parameters ?? initialParameters(config, settings.seed);
@@ -221,6 +250,23 @@ export class Trainer implements Disposable {
    *
    * @param folder A folder written by {@linkcode Trainer.save}.
    * @throws {RangeError} if the checkpoint or the data do not fit.
+   *
+   * @example
+   * ```ts
+   * import { Trainer } from "@bashling/bashling";
+   *
+   * const corpus = ["#!/bin/bash\n# Say hello\necho hello\n"];
+   * const config = { vocabSize: 8000, contextLength: 64, layers: 1, width: 32, heads: 1 };
+   * const folder = await Deno.makeTempDir();
+   * {
+   *   using trainer = await Trainer.create({ config, corpus, backend: "wasm", batchSize: 1 });
+   *   for await (const step of trainer.run({ steps: 1 })) console.log(step.loss);
+   *   await trainer.save(folder);
+   * }
+   * using trainer = await Trainer.resume(folder, { corpus, backend: "wasm" });
+   * console.log(trainer.step); // 1
+   * await Deno.remove(folder, { recursive: true });
+   * ```
    */
   static async resume(folder: string, options: ResumeOptions): Promise<Trainer> {
     const { config, parameters, m, v, state, tokenizerJson } = await loadCheckpoint(folder);
@@ -306,6 +352,21 @@ export class Trainer implements Disposable {
    *
    * @throws {DivergenceError} if loss or gradient norm are not finite, or the average loss is far
    * above its best; nothing that was saved is touched.
+   *
+   * @example Stop after a second
+   * ```ts
+   * import { Trainer } from "@bashling/bashling";
+   *
+   * const corpus = ["#!/bin/bash\n# Say hello\necho hello\n"];
+   * const config = { vocabSize: 8000, contextLength: 64, layers: 1, width: 32, heads: 1 };
+   * using trainer = await Trainer.create({ config, corpus, backend: "wasm", batchSize: 1 });
+   * const stop = new AbortController();
+   * const timer = setTimeout(() => stop.abort(), 1000);
+   * for await (const { step, loss, lr } of trainer.run({ steps: 3, signal: stop.signal })) {
+   *   console.log(step, loss, lr);
+   * }
+   * clearTimeout(timer);
+   * ```
    */
   async *run(
     options: { steps?: number; signal?: AbortSignal } = {},
@@ -339,7 +400,22 @@ export class Trainer implements Disposable {
     }
   }
 
-  /** Scores every held-out corpus, by the rule of `evaluationBatches`. */
+  /**
+   * Scores every held-out corpus, by the rule of `evaluationBatches`.
+   *
+   * @example
+   * ```ts
+   * import { TokenizedCorpus, Tokenizer, Trainer } from "@bashling/bashling";
+   *
+   * const tokenizer = await Tokenizer.load("weights/tokenizer.json");
+   * const unseen = await TokenizedCorpus.from(["#!/bin/bash\n# Say bye\necho bye\n"], tokenizer);
+   * const corpus = ["#!/bin/bash\n# Say hello\necho hello\n"];
+   * const config = { vocabSize: 8000, contextLength: 64, layers: 1, width: 32, heads: 1 };
+   * const data = { corpus, validation: { unseen }, tokenizer };
+   * using trainer = await Trainer.create({ ...data, config, backend: "wasm", batchSize: 1 });
+   * console.log((await trainer.evaluate()).unseen.bitsPerByte);
+   * ```
+   */
   async evaluate(): Promise<Record<string, ValidationScore>> {
     const scores: Record<string, ValidationScore> = {};
     const { batchSize, sequenceLength: contextLength } = this.settings;
@@ -355,7 +431,19 @@ export class Trainer implements Disposable {
     return scores;
   }
 
-  /** Copies the parameters out, in the pool's order. */
+  /**
+   * Copies the parameters out, in the pool's order.
+   *
+   * @example
+   * ```ts
+   * import { Trainer } from "@bashling/bashling";
+   *
+   * const corpus = ["#!/bin/bash\n# Say hello\necho hello\n"];
+   * const config = { vocabSize: 8000, contextLength: 64, layers: 1, width: 32, heads: 1 };
+   * using trainer = await Trainer.create({ config, corpus, backend: "wasm", batchSize: 1 });
+   * console.log((await trainer.parameters()).length);
+   * ```
+   */
   async parameters(): Promise<Float32Array<ArrayBuffer>> {
     return (await this.#engine.readState()).parameters;
   }
@@ -363,6 +451,21 @@ export class Trainer implements Disposable {
   /**
    * Writes a checkpoint folder that {@linkcode Trainer.resume} continues and `Bashling.load` reads.
    * A checkpoint that is already there is replaced only once the new one is whole.
+   *
+   * @example Generate with what was trained
+   * ```ts
+   * import { Bashling, Trainer } from "@bashling/bashling";
+   *
+   * const corpus = ["#!/bin/bash\n# Say hello\necho hello\n"];
+   * const config = { vocabSize: 8000, contextLength: 64, layers: 1, width: 32, heads: 1 };
+   * const weights = await Deno.makeTempDir();
+   * using trainer = await Trainer.create({ config, corpus, backend: "wasm", batchSize: 1 });
+   * for await (const step of trainer.run({ steps: 2 })) console.log(step.loss);
+   * await trainer.save(weights);
+   * using model = await Bashling.load({ weights });
+   * console.log(await model.complete("Say hello", { maxTokens: 8 }));
+   * await Deno.remove(weights, { recursive: true });
+   * ```
    */
   async save(folder: string, options: { maxShardSize?: number } = {}): Promise<void> {
     const state: TrainerState = {

@@ -35,7 +35,7 @@ export class Allocator {
 
   /** Bytes handed out. */
   get used(): number {
-    return this.#blocks.values().reduce((sum, size) => sum + size, 0);
+    return [...this.#blocks.values()].reduce((sum, size) => sum + size, 0);
   }
 
   /**

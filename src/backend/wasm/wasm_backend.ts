@@ -15,7 +15,7 @@ import { Allocator } from "./allocator.ts";
 import { Control, HEAP_START, THREAD_SCRATCH } from "./opcodes.ts";
 import { Pace } from "./pace.ts";
 import { Recorder } from "./recorder.ts";
-import type { WorkerStart } from "./worker.ts";
+import { availableThreads, isConfined, type Thread, threadMaker } from "./thread.ts";
 
 /** The functions of kernels.wasm. */
 export interface Kernels {
@@ -68,8 +68,13 @@ export interface WasmOptions {
 /** The builds of the kernels: for relaxed SIMD, or for SIMD as it was before. */
 export type Simd = "relaxed" | "plain";
 
+interface CompiledKernels {
+  module: WebAssembly.Module;
+  simd: Simd;
+}
+
 /** Compiles the kernels for relaxed SIMD or, where the engine lacks it and nothing was asked for, plain. */
-async function compileKernels(wanted?: Simd): Promise<{ module: WebAssembly.Module; simd: Simd }> {
+async function compileKernels(wanted?: Simd): Promise<CompiledKernels> {
   const compile = async (simd: Simd) => {
     const file = simd === "relaxed" ? "./kernels.wasm" : "./kernels_plain.wasm";
     const module = await WebAssembly.compile(await readResource(new URL(file, import.meta.url)));
@@ -97,7 +102,7 @@ export class WasmBackend implements Backend {
   readonly threads: number;
   readonly #memory: WebAssembly.Memory;
   readonly #kernels: Kernels;
-  readonly #workers: Worker[];
+  readonly #workers: Thread[];
   readonly #allocator: Allocator;
   readonly #programs: FinalizationRegistry<number>;
   readonly #maySleep: boolean = maySleep();
@@ -106,7 +111,11 @@ export class WasmBackend implements Backend {
   /** Whether the host's thread runs programs without the workers at present. */
   #alone = false;
 
-  private constructor(module: WebAssembly.Module, simd: Simd, threads: number) {
+  private constructor(
+    { module, simd }: CompiledKernels,
+    threads: number,
+    makeThread: () => Thread,
+  ) {
     const { memory, limit } = allocateMemory();
     this.#memory = memory;
     this.#allocator = new Allocator(memory, HEAP_START, limit);
@@ -122,11 +131,9 @@ export class WasmBackend implements Backend {
     this.#setControl(Control.sharedScratch, this.#scratch.address);
     this.threads = threads;
     const name = simd === "relaxed" ? "relaxed SIMD" : "SIMD";
-    this.description = `WebAssembly ${name}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
-    this.#workers = Array.from(
-      { length: threads - 1 },
-      () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
-    );
+    this.description = `WebAssembly ${name}, ${threads} ${threads === 1 ? "thread" : "threads"}` +
+      (isConfined ? " (the page is not cross-origin isolated)" : "");
+    this.#workers = Array.from({ length: threads - 1 }, makeThread);
   }
 
   /**
@@ -135,23 +142,23 @@ export class WasmBackend implements Backend {
    * @throws {Error} if the engine has no SIMD or shared memory, or a worker cannot start.
    */
   static async create(options: WasmOptions = {}): Promise<WasmBackend> {
-    const threads = options.threads ??
-      Math.min(DEFAULT_THREADS, globalThis.navigator?.hardwareConcurrency ?? 1);
+    const threads = options.threads ?? Math.min(DEFAULT_THREADS, await availableThreads());
     if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
       throw new RangeError(
         `threads is ${threads}, expected a whole number from 1 to ${MOST_THREADS}.`,
       );
     }
-    const { module, simd } = await compileKernels(options.simd);
-    const backend = new WasmBackend(module, simd, threads);
+    const kernels = await compileKernels(options.simd);
+    const backend = new WasmBackend(kernels, threads, await threadMaker());
     try {
-      await backend.#start(module);
+      await backend.#start(kernels.module);
       return backend;
     } catch (cause) {
       backend[Symbol.dispose]();
       if (options.threads === undefined) return WasmBackend.create({ ...options, threads: 1 });
+      const why = isConfined ? ": the page is not cross-origin isolated" : "";
       throw new Error(
-        `Cannot start ${threads - 1} workers for the wasm backend. Use threads: 1.`,
+        `Cannot start ${threads - 1} workers for the wasm backend${why}. Use threads: 1.`,
         { cause },
       );
     }
@@ -160,17 +167,11 @@ export class WasmBackend implements Backend {
   /** Gives every worker its work; returns when all are ready. */
   async #start(module: WebAssembly.Module): Promise<void> {
     const { threads } = this;
-    await Promise.all(this.#workers.map((worker, index) =>
-      new Promise<void>((resolve, reject) => {
-        worker.onmessage = () => resolve();
-        worker.onerror = (event) => {
-          event.preventDefault();
-          reject(new Error(event.message));
-        };
-        const start: WorkerStart = { module, memory: this.#memory, thread: index + 1, threads };
-        worker.postMessage(start);
-      })
-    ));
+    await Promise.all(
+      this.#workers.map((worker, index) =>
+        worker.start({ module, memory: this.#memory, thread: index + 1, threads })
+      ),
+    );
   }
 
   /** Bytes of memory that tensors, programs and scratch take. */

@@ -19,11 +19,17 @@ export interface WorkerStart {
   threads: number;
 }
 
-const scope = globalThis as unknown as {
+interface Scope {
   onmessage: ((event: MessageEvent<WorkerStart>) => void) | null;
   postMessage(message: string): void;
   close(): void;
-};
+}
+
+// Node's workers do not have these functions as globals.
+const scope =
+  ("postMessage" in globalThis
+    ? globalThis
+    : (await import("node:worker_threads")).parentPort) as unknown as Scope;
 
 scope.onmessage = ({ data: { module, memory, thread, threads } }) => {
   const kernels = new WebAssembly.Instance(module, { env: { memory } })
