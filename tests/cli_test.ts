@@ -153,7 +153,7 @@ Deno.test("bashling tokenize and inspect print what a file holds", async () => {
   assertEquals(JSON.parse(json.stdout).ids, [...tokenizer.encode("échø\n")]);
   assertEquals(JSON.parse(json.stdout).bytes, 7);
   assertEquals(JSON.parse(inspected.stdout).config.layers, 2);
-  assertMatch(version.stdout, /^bashling \d+\.\d+\.\d+\n$/);
+  assertMatch(version.stdout, /^bashling \d+\.\d+\.\d+ \(model .+; build source; deno .+\)\n$/);
   assertStringIncludes(help.stdout, "--decode");
 });
 

@@ -40,8 +40,8 @@ async function dispatch(args: string[], called: string): Promise<number> {
     return 0;
   }
   if (name === "--version" || name === "-V") {
-    const { default: { version } } = await import("../../deno.json", { with: { type: "json" } });
-    writeOut(`${NAME} ${version}\n`);
+    const { versionText } = await import("./version.ts");
+    writeOut(`${await versionText()}\n`);
     return 0;
   }
   if (!Object.hasOwn(COMMANDS, name)) {
@@ -62,6 +62,13 @@ async function dispatch(args: string[], called: string): Promise<number> {
 /**
  * Runs a command line to its end and exits.
  * @param called How the user called it: `bashling train`, or the task behind which it stands.
+ *
+ * @example Not run by the tests, since it exits
+ * ```ts ignore
+ * import { runTask } from "@bashling/bashling/cli";
+ *
+ * await runTask("my-tool generate", ["generate", "List files"]);
+ * ```
  */
 export async function runTask(called: string, args: string[]): Promise<never> {
   const end = args.indexOf("--");
