@@ -46,6 +46,9 @@ Deno.test("saveWeights() keeps a model in 8 bits beside the other, and never an 
     assertEquals(await (await loadInt8Weights(folder)).model, rounded);
     await saveWeights(folder, weights, { int8: true });
     assertEquals(await (await loadInt8Weights(folder)).model, rounded);
+    // Readers that take every file of tensors in a folder are told which one is the model.
+    const index = JSON.parse(await Deno.readTextFile(`${folder}/model.safetensors.index.json`));
+    assertEquals([...new Set(Object.values(index.weight_map))], ["model.safetensors"]);
     await Deno.remove(`${folder}/model.safetensors`);
     const alone = await loadWeights(folder);
     assertEquals(alone.parameters, dequantizeModel(config, rounded));
@@ -57,7 +60,9 @@ Deno.test("saveWeights() keeps a model in 8 bits beside the other, and never an 
     });
     assert(!off);
     await saveWeights(folder, weights);
-    await assertRejects(() => Deno.stat(`${folder}/model.q8.safetensors`), Deno.errors.NotFound);
+    for (const file of ["model.q8.safetensors", "model.safetensors.index.json"]) {
+      await assertRejects(() => Deno.stat(`${folder}/${file}`), Deno.errors.NotFound);
+    }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -297,3 +297,17 @@ Deno.test("expandWord() keeps what is unknown, and whether it may be empty", () 
     assertEquals(found, empty, text);
   }
 });
+
+Deno.test("classify() comes to an end whatever the text is", async () => {
+  // A # that begins no comment once held it for ever.
+  assertEquals((await classify("echo $(cat a#b)\n")).level, "safe");
+  const random = new Random(9);
+  const parts =
+    "$( ` ) ( { } ' \" # \n <<E\n E\n \\ a $ ${ (( )) [[ ]] | & ; rm <( = * $' if fi do done esac <<<"
+      .split(" ").concat(" ", "case x in", "for i in", "rm -rf /");
+  for (let i = 0; i < 2000; i++) {
+    const length = 1 + Math.floor(random.uniform() * 30);
+    const pick = () => parts[Math.floor(random.uniform() * parts.length)];
+    await classify(Array.from({ length }, pick).join(""));
+  }
+});

@@ -97,6 +97,7 @@ export async function readTensorSet(
     throw new SyntaxError(`Cannot load ${where}: it has no weight_map; fetch or write it again.`);
   }
   const files = [...new Set(Object.values(map))];
+  if (files.length === 1 && files[0] === `${stem}.safetensors`) return undefined; // looked for above
   const set: TensorSet = { tensors: new Map(), metadata: {} };
   for (const [i, file] of files.entries()) {
     if (typeof file !== "string" || !/^[\w-][\w.-]*\.safetensors$/.test(file)) {
@@ -156,6 +157,8 @@ async function readShard(
  * Writes a set of tensors into an existing folder, in one file or in shards whose data has at most
  * `maxShardSize` bytes, and removes files of the same stem that are not part of it.
  *
+ * @param indexed Write an index for a single file too: where other files end in `.safetensors`, it
+ * tells readers such as vLLM and llama.cpp which one is the model.
  * @returns The names of the files written.
  */
 export async function writeTensorSet(
@@ -164,6 +167,7 @@ export async function writeTensorSet(
   tensors: NamedTensor[],
   metadata: Record<string, string>,
   maxShardSize: number = Infinity,
+  indexed: boolean = false,
 ): Promise<string[]> {
   if (!(maxShardSize > 0)) {
     throw new RangeError(`A shard of at most ${maxShardSize} bytes is none: give a size above 0.`);
@@ -189,7 +193,7 @@ export async function writeTensorSet(
     const header = writeHeader(shard, { ...metadata, sha256: digest });
     await writeFile(`${folder}/${files[i]}`, [header, ...shard.map(({ data }) => data)]);
   }
-  if (shards.length > 1) {
+  if (shards.length > 1 || indexed) {
     const index = {
       metadata: { total_size: tensors.reduce((sum, { data }) => sum + data.byteLength, 0) },
       weight_map: Object.fromEntries(

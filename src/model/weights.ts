@@ -201,7 +201,7 @@ export async function saveWeights(
   const metadata = { format: "pt", tokenizer: await sha256(tokenizerJson) };
   // What is in 8 bits must never be older than what it was rounded from.
   await remove(`${folder}/${INT8_STEM}.safetensors`);
-  await writeTensorSet(folder, "model", tensors, metadata, maxShardSize);
+  await writeTensorSet(folder, "model", tensors, metadata, maxShardSize, int8);
   if (int8) {
     const rounded = tensorsFromInt8(quantizeModel(config, parameters), config);
     await writeTensorSet(folder, INT8_STEM, rounded, { ...metadata, layout: INT8_LAYOUT });

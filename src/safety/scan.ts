@@ -106,6 +106,7 @@ function skipParentheses(text: string, start: number): number {
     else if (c === "#" && /[\s;(]/.test(text[i - 1] ?? " ")) {
       i = text.indexOf("\n", i);
       if (i < 0) return text.length;
+      continue;
     } else if (c === "\n" && bodies.length > 0) {
       i = skipBody(text, i + 1, bodies.shift()!);
       continue;
@@ -117,7 +118,7 @@ function skipParentheses(text: string, start: number): number {
         continue;
       }
     }
-    i = c === "#" ? i : skipUnit(text, i);
+    i = skipUnit(text, i);
   }
   return text.length;
 }

@@ -239,7 +239,9 @@ export class EngineRoom {
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      if (worker === this.#worker) this.#replace(`the Worker crashed: ${event.message}`);
+      if (worker !== this.#worker) return;
+      this.#first.reject(new Error(`The Worker cannot run: ${event.message}`));
+      this.#replace(`the Worker crashed: ${event.message}`);
     };
     this.#send({ kind: "load", settings: this.#options.settings });
   }
