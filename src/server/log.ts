@@ -60,23 +60,16 @@ export class Log {
   async #write(): Promise<void> {
     await Promise.resolve(); // lines of the same turn are written together
     while (this.#waiting.length > 0) {
-      const lines = this.#waiting;
+      const lines = this.#waiting, lost = this.#lostLines;
       this.#waiting = [];
-      if (this.#lostLines > 0) {
-        const time = new Date().toISOString(), { length } = lines;
-        const fields = { time, level: "error", event: "log lines were lost" };
-        lines.splice(
-          0,
-          length,
-          JSON.stringify({ ...fields, lines: this.#lostLines }) + "\n",
-          ...lines,
-        );
-      }
+      const time = new Date().toISOString();
+      const told = { time, level: "error", event: "log lines were lost", lines: lost };
+      const text = (lost > 0 ? JSON.stringify(told) + "\n" : "") + lines.join("");
       try {
-        await this.#sink.write(this.#encoder.encode(lines.join("")));
-        this.#lostLines = 0;
+        await this.#sink.write(this.#encoder.encode(text));
+        this.#lostLines -= lost;
       } catch {
-        this.#lose(lines.length - (this.#lostLines > 0 ? 1 : 0));
+        this.#lose(lines.length);
       }
     }
     this.#writing = undefined;
