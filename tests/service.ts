@@ -115,6 +115,7 @@ export async function* eventsOf(response: Response): AsyncGenerator<Chunk> {
     const events = (rest + text).split("\n\n");
     rest = events.pop()!;
     for (const event of events) {
+      if (event === ":") continue; // a sign of life
       if (isDone || !event.startsWith("data: ")) throw new Error(`An event is ${event}`);
       if (event === "data: [DONE]") isDone = true;
       else yield JSON.parse(event.slice("data: ".length));

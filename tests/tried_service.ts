@@ -98,6 +98,6 @@ export async function assertUnavailable(response: Response): Promise<void> {
 
 /** Values of a stream's events. */
 export async function readEvents(response: Response): Promise<string[]> {
-  return (await response.text()).split("\n\n").filter((event) => event !== "")
+  return (await response.text()).split("\n\n").filter((event) => event.startsWith("data: "))
     .map((event) => event.replace(/^data: /, ""));
 }

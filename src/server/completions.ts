@@ -24,6 +24,7 @@ import {
 } from "./room.ts";
 import { decodeTokens } from "./tokens.ts";
 import { GenerationSpan } from "./tracing.ts";
+import { BEAT, PATIENCE, wholeAnswer } from "./whole_answer.ts";
 
 /** Settings of {@linkcode Completions}. */
 export interface CompletionsOptions extends AskLimits, BodyLimits {
@@ -124,15 +125,28 @@ export class Completions {
   }
 
   async #whole({ exchange, ask, controller, onPiece, settled }: Work, answer: Answer) {
+    const { id, fields } = exchange, { log } = this.#options;
     const jobs = jobsOf(ask).map((ones) => ones.map((job) => ({ ...job, onPiece })));
-    const scripts = await this.#run(jobs, exchange, ask, controller);
-    if (ask.bestOf > ask.n) scripts.forEach((ones, i) => scripts[i] = bestFirst(ones));
-    settled(scripts);
-    Object.assign(exchange.fields, timesOf(scripts));
-    return Response.json(answer.whole(scripts));
+    let hasBegun = false;
+    const value = this.#run(jobs, exchange, ask, controller).then((scripts) => {
+      if (ask.bestOf > ask.n) scripts.forEach((ones, i) => scripts[i] = bestFirst(ones));
+      settled(scripts);
+      if (hasBegun) log.info("answer ended", { id, ...timesOf(scripts) });
+      else Object.assign(fields, timesOf(scripts));
+      return answer.whole(scripts);
+    });
+    value.catch((error) => {
+      if (!hasBegun) return; // the answer tells
+      settled(error);
+      log.info("answer broke off", { id, error: reasonOf(error) });
+    });
+    return await wholeAnswer(value, {
+      onBegun: () => hasBegun = true,
+      onGone: () => controller.abort(new ClientGone("The client has left.")),
+    });
   }
 
-  /** Answers with a stream, once the first script has begun. */
+  /** Answers with a stream, once the first script has begun or a second has gone by. */
   async #stream({ exchange, ask, controller, onPiece, settled }: Work, answer: Answer) {
     const { writeTimeout, log } = this.#options, { id } = exchange;
     const begun = Promise.withResolvers<void>();
@@ -175,10 +189,14 @@ export class Completions {
       if (error instanceof ApiError) events.send(error.toJSON());
       events.close();
       settled(error);
-      const reason = error instanceof ApiError ? error.code : error.message;
-      log.info("stream broke off", { id, error: reason });
+      log.info("stream broke off", { id, error: reasonOf(error) });
     });
-    await Promise.race([begun.promise, running]);
+    const patience = setTimeout(() => {
+      hasBegun = true;
+      events.wait(BEAT);
+      begun.resolve();
+    }, PATIENCE);
+    await Promise.race([begun.promise, running]).finally(() => clearTimeout(patience));
     return new Response(events.body, {
       headers: {
         "content-type": "text/event-stream; charset=utf-8",
@@ -225,6 +243,10 @@ interface Work {
 class ClientGone extends Error {
   override name = "ClientGone";
 }
+
+/** Why an answer broke off, without what was sent. */
+const reasonOf = (error: Error): string | null =>
+  error instanceof ApiError ? error.code : error.message;
 
 /** The jobs for each prompt. */
 function jobsOf({ prompts, bestOf, options }: Ask): JobRequest[][] {

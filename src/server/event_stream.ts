@@ -24,6 +24,8 @@ export class EventStream {
   readonly #options: EventStreamOptions;
   #controller!: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
   #timer?: ReturnType<typeof setTimeout>;
+  /** Sends signs of life. */
+  #beat?: ReturnType<typeof setInterval>;
   /** Whether the reader waits for more. */
   #wanted = false;
   /** Whether nothing more will be sent. */
@@ -47,8 +49,19 @@ export class EventStream {
     }, { highWaterMark: 0 });
   }
 
+  /**
+   * Sends comments until the first event, so that it is noticed when the reader leaves.
+   * @param beat Milliseconds between them.
+   */
+  wait(beat: number): void {
+    const sign = () => this.#write(":\n\n");
+    sign();
+    this.#beat = setInterval(sign, beat);
+  }
+
   /** Sends a value as JSON. */
   send(value: unknown): void {
+    clearInterval(this.#beat);
     this.#write(`data: ${JSON.stringify(value)}\n\n`);
   }
 
@@ -60,6 +73,7 @@ export class EventStream {
 
   /** Ends the stream when all was read. */
   close(): void {
+    clearInterval(this.#beat);
     this.#closing = true;
     if (this.#wanted) this.#end();
   }
@@ -80,6 +94,7 @@ export class EventStream {
   }
 
   #leave(slow: boolean): void {
+    clearInterval(this.#beat);
     clearTimeout(this.#timer);
     if (this.#ended) return;
     this.#ended = true;

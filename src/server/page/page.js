@@ -21,7 +21,7 @@ async function* events(/** @type {ReadableStream<Uint8Array>} */ body) {
   for await (const text of chunks(body.pipeThrough(new TextDecoderStream()))) {
     const lines = (rest + text).split("\n\n");
     rest = lines.pop() ?? "";
-    for (const line of lines) {
+    for (const line of lines.filter((line) => line.startsWith("data: "))) {
       const data = line.replace(/^data: /, "");
       if (data !== "[DONE]") yield JSON.parse(data);
     }
