@@ -4,9 +4,10 @@ import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts"
 import { WasmBackend } from "../src/backend/wasm/wasm_backend.ts";
 import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
 import { logSumExp } from "../src/generator/sampler.ts";
-import { Decoder } from "../src/gpt/decode.ts";
+import { Decoder, type StreamLogits } from "../src/gpt/decode.ts";
 import { allocateActivations, sequenceForward } from "../src/gpt/forward.ts";
 import type { ModelConfig } from "../src/model/config.ts";
+import { int8Tensors, quantizeModel } from "../src/model/int8.ts";
 import { parameterTensors } from "../src/model/parameters.ts";
 import { Random } from "../src/random.ts";
 import { webgpuAvailable } from "./adapter.ts";
@@ -105,4 +106,57 @@ Deno.test({
     using backend = await WebGpuBackend.create({ allowFallback: true });
     await checkDecoder(backend);
   },
+});
+
+/** The bits of a stream's logits and of its largest ones. */
+async function bitsOf(logits: StreamLogits): Promise<Uint32Array> {
+  const all = await logits.all();
+  const { values, ids, normalizer } = logits;
+  return new Uint32Array(Float32Array.of(normalizer, ...values, ...Array.from(ids), ...all).buffer);
+}
+
+Deno.test("Decoder gives a stream the same bits whatever else is in a step, with 8-bit weights", async () => {
+  const random = new Random(23), V = config.vocabSize, most = 19;
+  const model = quantizeModel(config, largeParameters(config, random));
+  const draw = (length: number) => Uint32Array.from({ length }, () => random.below(V));
+  // Streams at positions around the blocks of 4 and of 16 in which the cache lies.
+  const lengths = Array.from({ length: most }, (_, slot) => slot === 0 ? 33 : 1 + slot * 6);
+  const texts = lengths.map((length) => draw(length + STEPS));
+  const expected: Uint32Array[] = [];
+  for (const simd of ["relaxed", "plain"] as const) {
+    expected.length = 0;
+    for (const threads of [1, 2, 3]) {
+      for (const streams of [1, 2, 3, 4, 5, 8, most]) {
+        using backend = await WasmBackend.create({ threads, simd });
+        const params = int8Tensors(backend, config, model);
+        using decoder = new Decoder(backend, config, params, streams);
+        // The stream that is looked at takes the last slot, others fill those before it.
+        const at = streams - 1;
+        // What an earlier, longer text left behind must not show.
+        decoder.prefill(at, draw(130));
+        for (let slot = 0; slot < at; slot++) {
+          decoder.prefill(slot, texts[slot + 1].subarray(0, lengths[slot + 1]));
+        }
+        // Its prompt in one part, or one that was cached and two more.
+        const cuts = streams % 2 === 0 ? [0, lengths[0]] : [0, 7, 18, lengths[0]];
+        cuts.slice(1).forEach((end, i) =>
+          decoder.prefill(at, texts[0].subarray(cuts[i], end), cuts[i])
+        );
+        for (let step = 0; step < STEPS; step++) {
+          const tokens = new Uint32Array(streams);
+          const positions = new Uint32Array(streams).fill(0xffffffff);
+          for (let slot = 0; slot < streams; slot++) {
+            if ((slot + step) % 5 === 4 && slot !== at) continue; // some rest
+            const text = slot === at ? 0 : slot + 1;
+            positions[slot] = lengths[text] + step;
+            tokens[slot] = texts[text][positions[slot]];
+          }
+          const bits = await bitsOf((await decoder.step(tokens, positions))[at]!);
+          expected[step] ??= bits;
+          const name = `${simd} SIMD, ${threads} threads, ${streams} streams, step ${step}`;
+          assert(bits.every((word, i) => word === expected[step][i]), name);
+        }
+      }
+    }
+  }
 });

@@ -456,6 +456,54 @@ export const OP_CASES: OpCase[] = [
       };
     },
   })),
+  // A text of one slot in two passes, then rows of several slots. In what order keys and values lie is
+  // each backend's own affair, so their factors and the results are compared. Query and weights in 14 bits are off by up to 1/32766 of
+  // their range. That makes 1e-4 in a score (the root of 64 such errors, each 3e-5 · 5 · 1, by 8), as
+  // much in a weight, and so in a result of size 1; five times that is allowed.
+  {
+    name: "attentionCachedInt8",
+    tolerance: 5e-4,
+    draw(random) {
+      const NH = between(random, 1, 3), HS = 4 * between(random, 1, 16), C = NH * HS;
+      const [S, L] = [5, 16 * between(random, 1, 6)];
+      const count = between(random, 1, Math.min(L, 70)), start = random.below(L - count + 1);
+      const qkv = (N: number) => {
+        const given = floats(random, [N, 3 * C]);
+        given.data.fill(0, 0, random.below(4) === 0 ? 3 * C : 0); // now and then all zeros
+        return given;
+      };
+      const order = [0, 1, 2, 3, 4].sort(() => random.below(2) - 0.5);
+      return {
+        tensors: {
+          early: rubbish([start || 1, C]),
+          earlyQkv: qkv(start || 1),
+          earlyPositions: words([start || 1], ((n) => () => n++)(0)),
+          earlySlots: words([start || 1], () => order[0]),
+          text: rubbish([count, C]),
+          textQkv: qkv(count),
+          textPositions: words([count], ((n) => () => n++)(start)),
+          textSlots: words([count], () => order[0]),
+          out: rubbish([4, C]),
+          qkv: qkv(4),
+          positions: words([4], ((n) => () => [start + count - 1, INACTIVE, 0, 0][n++])(0)),
+          slots: words([4], ((n) => () => order[n++])(0)),
+          keys: words([S, NH, L, HS / 4], () => random.uint32()),
+          values: words([S, NH, L, HS / 4], () => random.uint32()),
+          factors: floats(random, [S, NH, 3, L]),
+        },
+        outputs: ["early", "text", "out", "factors"],
+        record: (ops, { keys, values, factors, ...t }) => {
+          const shared = { cache: { keys, values, factors }, NH };
+          const early = { positions: t.earlyPositions, slots: t.earlySlots };
+          ops.attentionCachedInt8({ out: t.early, qkv: t.earlyQkv, ...early, ...shared });
+          const text = { positions: t.textPositions, slots: t.textSlots };
+          ops.attentionCachedInt8({ out: t.text, qkv: t.textQkv, ...text, ...shared });
+          const { out, qkv, positions, slots } = t;
+          ops.attentionCachedInt8({ out, qkv, positions, slots, ...shared });
+        },
+      };
+    },
+  },
   {
     name: "embeddingForwardInt8",
     tolerance: 1e-6,

@@ -28,5 +28,12 @@ Deno.test("Pace goes to one thread where all are held up now and then, and back"
 });
 
 Deno.test("Pace leaves long programs on all threads", () => {
-  assertEquals(shareAlone(new Pace(), 1000, (alone) => alone ? 40 : 30), 0);
+  assertEquals(shareAlone(new Pace(), 1000, (alone) => alone ? 400 : 300), 0);
+});
+
+Deno.test("Pace goes on as it is told to begin until it has looked", () => {
+  const pace = new Pace(true), time = (alone: boolean) => alone ? 0.5 : 0.3;
+  assertEquals(shareAlone(pace, 30, time), 1);
+  shareAlone(pace, 1000, time);
+  assert(shareAlone(pace, 1000, time) < 0.06);
 });

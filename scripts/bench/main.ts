@@ -14,11 +14,12 @@ import { benchGenerate } from "./generate.ts";
 import { benchMatmul, MULTIPLIERS } from "./matmul.ts";
 import { adapterKind, reason, type Result, table } from "./measure.ts";
 import { benchMemory } from "./memory.ts";
+import { benchStreams, STREAM_COUNTS } from "./streams.ts";
 import { benchTokenizer, ENCODERS } from "./tokenizer.ts";
 import { benchTrain, TRAINEES } from "./train.ts";
 
 const USAGE =
-  `Usage: deno task bench [train] [decode] [generate] [cold] [matmul] [tokenizer] [memory]
+  `Usage: deno task bench [train] [decode] [generate] [streams] [cold] [matmul] [tokenizer] [memory]
        [options]
 
 Measures what is named, or everything. Each contender is checked before it is timed; contenders
@@ -33,6 +34,7 @@ run in turn and their median counts. Close other programs first.
   --rounds N           timed runs of each contender (default: 5)
   --text FILE          what the tokenizers encode (default: the scripts in src/corpus/bash)
   --weights DIR        what generates (default: the shipped weights)
+  --streams LIST       numbers of generations at once (default: 1,4,8,16,32)
   --growth N           steps, and generations, over which memory must not grow (default: 1000)
   --threads N          threads of wasm (default: all cores)
   --json               print the JSON line alone
@@ -42,7 +44,16 @@ A software adapter does about 1 GFLOP/s, as tfjs's cpu backend does: both get on
 tokens and fewer decoded ones. What a software adapter scores says nothing about a GPU.`;
 
 /** Benchmarks in the order in which they run. */
-const BENCHES = ["train", "decode", "generate", "cold", "matmul", "tokenizer", "memory"] as const;
+const BENCHES = [
+  "train",
+  "decode",
+  "generate",
+  "streams",
+  "cold",
+  "matmul",
+  "tokenizer",
+  "memory",
+] as const;
 
 const PEERS: string[] = ["llama.cpp", "jax-js", "tfjs", "tokenizers", "gpt-tokenizer"];
 
@@ -59,6 +70,7 @@ interface Options {
   threads?: number;
   text?: string;
   weights?: string;
+  streams: readonly number[];
   json: boolean;
 }
 
@@ -66,18 +78,20 @@ function parse(args: string[]): Options | "help" {
   const numbers = ["batch-size", "length", "tokens", "rounds", "growth", "threads"] as const;
   const flags = parseArgs(args, {
     boolean: ["json", "help"],
-    string: ["backend", "vs", "preset", "text", "weights", ...numbers],
+    string: ["backend", "vs", "preset", "text", "weights", "streams", ...numbers],
     unknown: (arg, key) => {
       if (key !== undefined) throw new UsageError(`There is no option ${arg}.`);
     },
   });
   if (flags.help) return "help";
+  const whole = (name: string, text: string): number => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= 1) return value;
+    throw new UsageError(`--${name} is ${text}, expected a whole number above 0.`);
+  };
   const number = (name: typeof numbers[number], missing: number): number => {
-    const value = flags[name] === undefined ? missing : Number(flags[name]);
-    if (!Number.isInteger(value) || value < 1) {
-      throw new UsageError(`--${name} is ${flags[name]}, expected a whole number above 0.`);
-    }
-    return value;
+    const text = flags[name];
+    return text === undefined ? missing : whole(name, text);
   };
   const oneOf = (what: string, names: string[], known: readonly string[]): string[] => {
     const wrong = names.find((name) => !known.includes(name));
@@ -107,6 +121,7 @@ function parse(args: string[]): Options | "help" {
     threads: flags.threads === undefined ? undefined : number("threads", 1),
     text: flags.text,
     weights: flags.weights,
+    streams: flags.streams?.split(",").map((text) => whole("streams", text)) ?? STREAM_COUNTS,
     json: flags.json,
   };
 }
@@ -136,6 +151,15 @@ async function run(bench: string, options: Options): Promise<Result[]> {
     }
     case "generate": {
       return await benchGenerate({ rounds, threads, weights: options.weights });
+    }
+    case "streams": {
+      return await benchStreams({
+        counts: options.streams,
+        rounds,
+        threads,
+        weights: options.weights,
+        llama: options.peers.includes("llama.cpp"),
+      });
     }
     case "cold": {
       const llama = options.peers.includes("llama.cpp");

@@ -19,6 +19,8 @@ export interface Result {
   unit: string;
   /** What a reader must know: a software adapter, or why there is no figure. */
   note: string;
+  /** Milliseconds from one token of a stream to its next, at these shares of all tokens. */
+  latency?: { p50: number; p99: number };
 }
 
 /** Something that is timed. */

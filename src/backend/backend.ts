@@ -84,6 +84,20 @@ export interface Int8Matrix {
 /** Rows of a block of an {@linkcode Int8Matrix}. */
 export const INT8_BLOCK = 16;
 
+/**
+ * Keys and values of S slots of L positions in 8 bits, L a multiple of {@linkcode INT8_BLOCK}. In what
+ * order the numbers lie is each backend's own affair: only {@linkcode Ops.attentionCachedInt8} reads
+ * and writes them.
+ */
+export interface Int8Cache {
+  /** u32 (S, NH, L, HS / 4): four numbers from −127 to 127 in a word. */
+  readonly keys: Tensor;
+  /** The same for the values. */
+  readonly values: Tensor;
+  /** (S, NH, 3, L): each key's scale, the sum of its numbers times its scale, each value's scale. */
+  readonly factors: Tensor;
+}
+
 /** Arguments of {@linkcode Ops.matmulInt8}. */
 export interface MatmulInt8Args {
   /** Result (m, n). */
@@ -222,6 +236,21 @@ export interface Ops {
     qkv: Tensor;
     keys: Tensor;
     values: Tensor;
+    positions: Tensor;
+    slots: Tensor;
+    NH: number;
+  }): void;
+
+  /**
+   * {@linkcode Ops.attentionCached} with a cache of 8-bit numbers. The key and the value of a row are
+   * rounded head by head, x ≈ q · scale with scale = max |x| / 127. A backend may round the query and
+   * the weights that softmax gives to 14 bits of their range, which changes a result by less than the
+   * cache's rounding does.
+   */
+  attentionCachedInt8(args: {
+    out: Tensor;
+    qkv: Tensor;
+    cache: Int8Cache;
     positions: Tensor;
     slots: Tensor;
     NH: number;

@@ -260,6 +260,18 @@ export function checked(ops: Ops): Ops {
       expect(op, { positions: args.positions, slots: args.slots }, [N], "u32");
       ops.attentionCached(args);
     },
+    attentionCachedInt8(args) {
+      const op = "attentionCachedInt8", { keys, values, factors } = args.cache;
+      const [N, C] = expectRank(op, "out", args.out, 2);
+      const HS = expectHeads(op, C, args.NH);
+      const [S, , L] = expectRank(op, "keys", keys, 4);
+      if (L % INT8_BLOCK !== 0) fail(op, "keys", keys, `a multiple of ${INT8_BLOCK} positions`);
+      expect(op, { qkv: args.qkv }, [N, 3 * C]);
+      expect(op, { keys, values }, [S, args.NH, L, HS / 4], "u32");
+      expect(op, { factors }, [S, args.NH, 3, L]);
+      expect(op, { positions: args.positions, slots: args.slots }, [N], "u32");
+      ops.attentionCachedInt8(args);
+    },
     embeddingForwardInt8(args) {
       const op = "embeddingForwardInt8";
       const [N, C] = expectRank(op, "out", args.out, 2);

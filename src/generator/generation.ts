@@ -8,6 +8,7 @@ import { PREFILL_ROWS, type StreamLogits } from "../gpt/decode.ts";
 import type { Verdict } from "../safety/verdict.ts";
 import { checkSyntax, type SyntaxCheck } from "../syntax/syntax.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type Candidates, forcedCandidates, startsAlike, widen } from "./candidates.ts";
 import type { CheckedOptions } from "./options.ts";
 import type { PromptTokens } from "./prompt.ts";
 import { type Drawn, Sampler } from "./sampler.ts";
@@ -25,7 +26,21 @@ export interface TokenProbability {
   probability: number;
 }
 
-/** A token that was drawn, and what could have stood in its place. */
+/**
+ * A token that was drawn, and what could have stood in its place.
+ *
+ * @example What else could have come
+ * ```ts
+ * import { Bashling } from "@bashling/bashling";
+ *
+ * using model = await Bashling.load();
+ * for await (const piece of model.generate("List files", { explain: true, maxTokens: 8 })) {
+ *   for (const { text, probability, rivals } of piece.explanations ?? []) {
+ *     console.log(text, probability, rivals.map((rival) => rival.text));
+ *   }
+ * }
+ * ```
+ */
 export interface Explanation extends TokenProbability {
   /**
    * What it adds to the text, half characters as U+FFFD: nothing for the token that ends a script, and
@@ -254,26 +269,33 @@ export class Generation {
     const fits = (token: number): boolean => {
       if (token >= tokenizer.vocabSize || refused.has(token)) return false; // a padded vocabulary
       if (forced.length === 0) return true;
-      if (token === tokenizer.endOfText) return false;
-      const bytes = tokenizer.tokenBytes(token);
-      for (let i = 0; i < bytes.length && i < forced.length; i++) {
-        if (bytes[i] !== forced[i]) return false;
-      }
-      return true;
+      return token !== tokenizer.endOfText && startsAlike(tokenizer.tokenBytes(token), forced);
     };
-    const draw = async (allowed: (token: number) => boolean): Promise<Drawn> =>
-      sampler.drawFromTop(logits, allowed) ??
-        sampler.draw(await logits.all(), allowed, logits.normalizer);
+    let more: Candidates | undefined;
+    const drawFromMore = async (allowed: (token: number) => boolean) => {
+      if (!sampler.drawsFromTop) return undefined;
+      more ??=
+        await (forced.length === 0 ? widen(logits) : forcedCandidates(logits, tokenizer, forced));
+      return sampler.drawFromTop(more, allowed);
+    };
     for (let draws = 0; draws < MOST_DRAWS; draws++) {
-      const drawn = await draw(fits);
+      const drawn = sampler.drawFromTop(logits, fits) ?? await drawFromMore(fits) ??
+        sampler.draw(await logits.all(), fits, logits.normalizer);
       if (!guard || guard.admits(drawn.token, room, forced)) return drawn;
       refused.add(drawn.token);
     }
-    const admitted = new Set<number>();
+    // What else there is is looked through from the likeliest down, as far as a draw needs it.
+    const known = new Uint8Array(tokenizer.vocabSize); // 1: it may come; 2: it may not
+    const admits = (token: number): boolean => {
+      const admitted = () =>
+        fits(token) && guard!.mayBegin(token) && guard!.admits(token, room, forced);
+      return token < known.length && (known[token] ||= admitted() ? 1 : 2) === 1;
+    };
+    const drawn = sampler.drawFromTop(logits, admits) ?? await drawFromMore(admits);
+    if (drawn) return drawn;
     for (let token = 0; token < tokenizer.vocabSize; token++) {
-      if (fits(token) && guard!.admits(token, room, forced)) admitted.add(token);
+      if (admits(token)) return sampler.draw(await logits.all(), admits, logits.normalizer);
     }
-    return admitted.size > 0 ? await draw((token) => admitted.has(token)) : undefined;
   }
 
   /** What a token adds to the text: all but what had to come. */

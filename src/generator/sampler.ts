@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { StreamLogits } from "../gpt/decode.ts";
 import { Random } from "../random.ts";
+import type { Candidates } from "./candidates.ts";
 
 /** How tokens are drawn. */
 export interface SamplingOptions {
@@ -58,6 +58,8 @@ export class Sampler {
   readonly #bias: [token: number, bias: number][];
   /** Whether an option changes single logits. */
   readonly #adjusts: boolean;
+  /** Tokens of which one is drawn; 0 for all. */
+  readonly #wanted: number;
   /** Candidates, and their probabilities relative to the likeliest. */
   #ids = new Uint32Array(0);
   #weights = new Float64Array(0);
@@ -67,7 +69,8 @@ export class Sampler {
     this.#options = options;
     this.#random = new Random(options.seed);
     this.#bias = Object.entries(options.logitBias).map(([token, bias]) => [Number(token), bias]);
-    const { repetitionPenalty, frequencyPenalty, presencePenalty } = options;
+    const { repetitionPenalty, frequencyPenalty, presencePenalty, temperature, topK } = options;
+    this.#wanted = temperature === 0 ? 1 : topK;
     this.#adjusts = repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0 ||
       this.#bias.length > 0;
   }
@@ -110,33 +113,38 @@ export class Sampler {
         selectLargest(logits, topK, ids);
         ids.subarray(0, topK).sort((a, b) => logits[b] - logits[a] || a - b);
       } else for (let id = 0; id < V; id++) ids[id] = id;
-      token = this.#drawFrom((id) => logits[id], isCut ? topK : V, isCut);
+      token = this.#drawFrom(logits, isCut ? topK : V, isCut);
     }
     const logprob = (before?.get(token) ?? logits[token]) - normalizer;
     return { token, logprob };
   }
 
+  /** Whether the largest logits can decide a draw, if they are enough. */
+  get drawsFromTop(): boolean {
+    return !this.#adjusts && this.#wanted > 0;
+  }
+
   /**
    * Draws the token that {@linkcode Sampler.draw} would draw, from the largest logits alone.
+   * @param candidates The largest logits, or those of all tokens that may be drawn.
    * @returns `undefined` if they do not decide it, because an option or `allowed` needs more.
    * @throws {Error} if a logit is not a number, as with damaged weights.
    */
   drawFromTop(
-    { normalizer, values, ids: tokens }: Pick<StreamLogits, "normalizer" | "values" | "ids">,
+    { normalizer, values, ids: tokens, isComplete = false }: Candidates,
     allowed?: (token: number) => boolean,
   ): Drawn | undefined {
     checkFinite(normalizer);
-    const { temperature, topK } = this.#options;
-    const wanted = temperature === 0 ? 1 : topK;
-    if (this.#adjusts || wanted === 0 || wanted > values.length) return undefined;
-    this.#reserve(values.length);
+    const wanted = this.#wanted, count = values.length;
+    if (!this.drawsFromTop || wanted > count && !isComplete) return undefined;
+    this.#reserve(count);
     const places = this.#ids;
     let n = 0;
-    for (let i = 0; i < values.length && n < wanted; i++) {
+    for (let i = 0; i < count && n < wanted; i++) {
       if (!allowed || allowed(tokens[i])) places[n++] = i;
     }
-    if (n < wanted) return undefined;
-    const place = temperature === 0 ? places[0] : this.#drawFrom((i) => values[i], n, true);
+    if (n === 0 || n < wanted && !isComplete) return undefined;
+    const place = this.#options.temperature === 0 ? places[0] : this.#drawFrom(values, n, true);
     return { token: tokens[place], logprob: values[place] - normalizer };
   }
 
@@ -165,15 +173,15 @@ export class Sampler {
   }
 
   /** Draws among the first `n` of `#ids`; `isSorted` says whether the likeliest come first. */
-  #drawFrom(logit: (id: number) => number, n: number, isSorted: boolean): number {
+  #drawFrom(logits: Float32Array, n: number, isSorted: boolean): number {
     const { temperature, topP, minP } = this.#options;
     const ids = this.#ids, weights = this.#weights;
     let max = -Infinity;
-    for (let i = 0; i < n; i++) max = Math.max(max, logit(ids[i]));
+    for (let i = 0; i < n; i++) max = Math.max(max, logits[ids[i]]);
     let sum = 0;
     for (let i = 0; i < n; i++) {
       const id = ids[i];
-      sum += weights[id] = Math.exp((logit(id) - max) / temperature);
+      sum += weights[id] = Math.exp((logits[id] - max) / temperature);
     }
     if (topP < 1) {
       if (!isSorted) {
@@ -220,7 +228,7 @@ function argmax(logits: Float32Array): number {
  * Puts the ids of the `k` largest values into `ids[0 … k − 1]` in no order, and returns `k`. The k
  * best so far are a heap with the worst on top, so most values cost one comparison.
  */
-function selectLargest(values: Float32Array, k: number, ids: Uint32Array): number {
+export function selectLargest(values: Float32Array, k: number, ids: Uint32Array): number {
   const worse = (a: number, b: number) =>
     values[a] < values[b] || (values[a] === values[b] && a > b);
   const sink = (i: number): void => {

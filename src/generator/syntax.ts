@@ -22,9 +22,11 @@ export class SyntaxGuard {
   /** State after the tokens taken. */
   #syntax: Syntax;
   /** What closes the script behind the bytes with which it goes on anyway, if it is known. */
-  #rest?: Uint8Array;
-  /** The same two after the last token that {@linkcode SyntaxGuard.admits} let pass. */
-  #next?: { token: number; syntax: Syntax; rest: Uint8Array };
+  #rest?: string;
+  /** Which bytes may come next: 1 for those that may, 2 for those that may not, 0 if it is not known. */
+  readonly #bytes = new Uint8Array(256);
+  /** The state and the rest after the last token that {@linkcode SyntaxGuard.admits} let pass. */
+  #next?: { token: number; syntax: Syntax; rest: string };
 
   /**
    * @param given The script's beginning.
@@ -54,11 +56,22 @@ export class SyntaxGuard {
     const syntax = this.#syntax.clone();
     if (!syntax.push(bytes)) return false;
     // A token is one byte or more, so most texts need not be encoded to see that they fit.
-    const rest = closingBytes(syntax, forced.subarray(Math.min(bytes.length, forced.length)));
-    if (!rest) return false;
-    if (rest.length > room && this.#encode(rest).length > room) return false;
+    const rest = closingAfter(
+      syntax,
+      forced.length > 0 ? forced.subarray(Math.min(bytes.length, forced.length)) : forced,
+    );
+    if (rest === undefined) return false;
+    if (rest.length > room && this.#tokenizer.encode(rest).length > room) return false;
     this.#next = { token, syntax, rest };
     return true;
+  }
+
+  /** Whether the first byte of `token` may come next; for whoever asks about many tokens. */
+  mayBegin(token: number): boolean {
+    if (token === this.#tokenizer.endOfText) return true;
+    const [byte] = this.#tokenizer.tokenBytes(token);
+    const known = this.#bytes[byte] ||= this.#syntax.clone().push(Uint8Array.of(byte)) ? 1 : 2;
+    return known === 1;
   }
 
   /** Goes on with a token that was let pass, or that closes. */
@@ -70,34 +83,29 @@ export class SyntaxGuard {
       this.#rest = undefined;
     }
     this.#next = undefined;
+    this.#bytes.fill(0);
   }
 
   /** Whether what closes the script takes as many tokens as there is room for. */
   mustClose(room: number): boolean {
-    const rest = this.#rest ??= closingBytes(this.#syntax, NOTHING)!;
-    return rest.length >= room && this.#encode(rest).length >= room;
+    const rest = this.#rest ??= closingAfter(this.#syntax, NOTHING)!;
+    return rest.length >= room && this.#tokenizer.encode(rest).length >= room;
   }
 
   /** The tokens that close the script, behind the bytes with which it goes on anyway. */
   closing(forced: Uint8Array): Uint32Array {
-    return this.#encode(closingBytes(this.#syntax, forced)!);
-  }
-
-  #encode(bytes: Uint8Array): Uint32Array {
-    return this.#tokenizer.encode(new TextDecoder().decode(bytes));
+    return this.#tokenizer.encode(closingAfter(this.#syntax, forced)!);
   }
 }
 
-/** `forced`, then what closes the script after it; `undefined` if it cannot go on so. */
-function closingBytes(syntax: Syntax, forced: Uint8Array): Uint8Array | undefined {
-  if (forced.length === 0) return utf8.encode(syntax.closing());
+/**
+ * `forced`, which is newlines and blanks, then what closes the script after it; `undefined` if it
+ * cannot go on so. Both are ASCII: a character is a byte.
+ */
+function closingAfter(syntax: Syntax, forced: Uint8Array): string | undefined {
+  if (forced.length === 0) return syntax.closing();
   const after = syntax.clone();
-  if (!after.push(forced)) return undefined;
-  const closing = utf8.encode(after.closing());
-  const bytes = new Uint8Array(forced.length + closing.length);
-  bytes.set(forced);
-  bytes.set(closing, forced.length);
-  return bytes;
+  return after.push(forced) ? String.fromCharCode(...forced) + after.closing() : undefined;
 }
 
 /** What closes a whole text that a valid script begins with. */

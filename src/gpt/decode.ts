@@ -4,7 +4,16 @@
  * @module
  */
 
-import { type Backend, INACTIVE, type Program, type Tensor } from "../backend/backend.ts";
+import {
+  type Backend,
+  INACTIVE,
+  INT8_BLOCK,
+  type Int8Cache,
+  type Ops,
+  type Program,
+  type Tensor,
+  VIEW_ALIGNMENT,
+} from "../backend/backend.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { ModelTensors } from "../model/parameters.ts";
 import {
@@ -35,17 +44,24 @@ export interface StreamLogits {
   all(): Promise<Float32Array<ArrayBuffer>>;
 }
 
+/** Keys and values of one layer, in the precision of the weights. */
+type LayerCache = { keys: Tensor; values: Tensor } | Int8Cache;
+
 /** A recorded pass over a fixed number of rows. */
 interface Pass {
   rows: number;
   program: Program;
+  /** (rows, V) and (rows, 1 + 2K) of a pass with a head. */
+  logits: Tensor;
+  top: Tensor;
 }
 
 /**
  * Key/value cache and recorded programs for `streams` streams. The cache of stream `s` is slot
- * `s`; what a slot holds after the position written last is never read.
+ * `s`; what a slot holds after the position written last is never read. Beside weights in 8 bits the
+ * keys and values are kept in 8 bits too: with many streams it is them that a step reads most of.
  *
- * A pass has as many rows as are needed, rounded up to a power of two, and all of them share one
+ * A pass has as many rows as are needed, rounded up to a multiple of 4, and all of them share one
  * reading of the weights; a row's results do not depend on what the other rows are.
  */
 export class Decoder implements Disposable {
@@ -55,7 +71,7 @@ export class Decoder implements Disposable {
   readonly #config: ModelConfig;
   readonly #params: ModelTensors;
   readonly #owned: Set<Tensor> = new Set();
-  readonly #cache: { keys: Tensor; values: Tensor }[];
+  readonly #cache: LayerCache[];
   /** What the host writes before a pass: u32 (rows) of the largest pass. */
   readonly #inputs: Record<"tokens" | "positions" | "slots", Tensor>;
   readonly #acts: Activations;
@@ -65,7 +81,7 @@ export class Decoder implements Disposable {
   readonly #prefills: Map<number, Pass> = new Map();
   readonly #steps: Map<number, Pass> = new Map();
 
-  /** Allocates the cache, 2 · layers · streams · L · C floats. */
+  /** Allocates the cache, 2 · layers · streams · L · C numbers. */
   constructor(backend: Backend, config: ModelConfig, params: ModelTensors, streams: number = 1) {
     this.#backend = backend;
     this.#config = config;
@@ -76,18 +92,25 @@ export class Decoder implements Disposable {
       this.#owned.add(tensor);
       return tensor;
     };
-    this.#cache = Array.from({ length: layers }, () => ({
-      keys: own(backend.tensor([streams, NH, L, C / NH])),
-      values: own(backend.tensor([streams, NH, L, C / NH])),
-    }));
-    const rows = Math.max(PREFILL_ROWS, powerOfTwo(streams));
+    const HS = C / NH;
+    this.#cache = Array.from({ length: layers }, (): LayerCache => {
+      if (!("packed" in params.wte)) {
+        const tensor = () => own(backend.tensor([streams, NH, L, HS]));
+        return { keys: tensor(), values: tensor() };
+      }
+      const room = Math.ceil(L / INT8_BLOCK) * INT8_BLOCK;
+      const tensor = () => own(backend.tensor([streams, NH, room, HS / 4], "u32"));
+      const factors = own(backend.tensor([streams, NH, 3, room]));
+      return { keys: tensor(), values: tensor(), factors };
+    });
+    const steps = passRows(streams), rows = Math.max(PREFILL_ROWS, steps);
     const input = () => own(backend.tensor([rows], "u32"));
     this.#inputs = { tokens: input(), positions: input(), slots: input() };
     this.#acts = allocateActivations(backend, config, rows, false);
     activationTensors(this.#acts).forEach(own);
-    this.#logits = own(backend.tensor([powerOfTwo(streams), V]));
+    this.#logits = own(backend.tensor([steps, V]));
     const K = Math.min(TOP_LOGITS, V);
-    this.#top = own(backend.tensor([powerOfTwo(streams), 1 + 2 * K]));
+    this.#top = own(backend.tensor([steps, 1 + 2 * K]));
   }
 
   /** Records the blocks, and the head if logits are wanted, for `rows` rows. */
@@ -96,21 +119,24 @@ export class Decoder implements Disposable {
     const first = (tensor: Tensor) => backend.view(tensor, 0, [rows, ...tensor.shape.slice(1)]);
     const [tokens, positions, slots] = Object.values(this.#inputs).map(first);
     const acts = activationRows(backend, this.#acts, rows);
+    const outputs = head ? rows : 1;
+    const [logits, top] = [this.#logits, this.#top].map((tensor) =>
+      backend.view(tensor, 0, [outputs, tensor.shape[1]])
+    );
     const program = backend.record((ops) => {
       const attend = ({ att: out, qkv }: BlockActivations, layer: number) =>
-        ops.attentionCached({ out, qkv, ...this.#cache[layer], positions, slots, NH });
+        attendCached(ops, this.#cache[layer], { out, qkv, positions, slots, NH });
       blocksForward(ops, { tokens, positions }, this.#params, acts, attend);
       if (!head) return;
-      const logits = first(this.#logits);
       headLogits(ops, logits, acts.lnf, this.#params.wte);
-      ops.topLogits({ out: first(this.#top), logits });
+      ops.topLogits({ out: top, logits });
     });
-    return { rows, program };
+    return { rows, program, logits, top };
   }
 
   /** The smallest pass that has at least `count` rows. */
   #pass(passes: Map<number, Pass>, count: number, head: boolean): Pass {
-    const rows = powerOfTwo(count);
+    const rows = passRows(count);
     let pass = passes.get(rows);
     if (!pass) passes.set(rows, pass = this.#record(rows, head));
     return pass;
@@ -152,13 +178,14 @@ export class Decoder implements Disposable {
     positions: Uint32Array,
   ): Promise<(StreamLogits | undefined)[]> {
     const slots = [...positions.keys()].filter((slot) => positions[slot] !== INACTIVE);
-    this.#run(this.#pass(this.#steps, slots.length, true), slots.length, (i) => {
+    const pass = this.#pass(this.#steps, slots.length, true);
+    this.#run(pass, slots.length, (i) => {
       const slot = slots[i];
       return { token: tokens[slot], position: positions[slot], slot };
     });
-    const top = await this.#backend.read(this.#top);
-    const width = this.#top.shape[1], K = (width - 1) / 2, V = this.#config.vocabSize;
-    let all: Promise<Float32Array<ArrayBuffer>> | undefined;
+    const top = await this.#backend.read(pass.top);
+    const width = pass.top.shape[1], K = (width - 1) / 2;
+    const allOf = this.#reader(pass.logits);
     const result = new Array<StreamLogits | undefined>(this.streams).fill(undefined);
     slots.forEach((slot, row) => {
       const at = row * width;
@@ -166,13 +193,21 @@ export class Decoder implements Disposable {
         normalizer: top[at],
         values: top.subarray(at + 1, at + 1 + K),
         ids: top.subarray(at + 1 + K, at + width),
-        all: async () => {
-          all ??= this.#backend.read(this.#logits);
-          return (await all).slice(row * V, (row + 1) * V);
-        },
+        all: () => allOf(row),
       };
     });
     return result;
+  }
+
+  /** Reads rows of logits (R, V), each into an array of its own. */
+  #reader(logits: Tensor): (row: number) => Promise<Float32Array<ArrayBuffer>> {
+    const backend = this.#backend, [, V] = logits.shape;
+    // On WebGPU the first row that is read costs milliseconds, and those beside it next to nothing.
+    if (backend.name !== "webgpu" && V % VIEW_ALIGNMENT === 0) {
+      return (row) => backend.read(backend.view(logits, row * V, [V]));
+    }
+    let all: Promise<Float32Array<ArrayBuffer>> | undefined;
+    return async (row) => (await (all ??= backend.read(logits))).slice(row * V, (row + 1) * V);
   }
 
   [Symbol.dispose](): void {
@@ -181,7 +216,17 @@ export class Decoder implements Disposable {
   }
 }
 
-/** The least power of two that is at least `count`. */
-function powerOfTwo(count: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(1, count)));
+/** Records attention over a cache of either precision. */
+function attendCached(
+  ops: Ops,
+  cache: LayerCache,
+  args: Omit<Parameters<Ops["attentionCachedInt8"]>[0], "cache">,
+): void {
+  if ("factors" in cache) ops.attentionCachedInt8({ ...args, cache });
+  else ops.attentionCached({ ...args, ...cache });
+}
+
+/** Rows of a pass for `count` rows: 1, 2, or a multiple of 4, so that few passes are recorded. */
+function passRows(count: number): number {
+  return count <= 2 ? Math.max(1, count) : Math.ceil(count / 4) * 4;
 }

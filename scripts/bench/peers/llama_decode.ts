@@ -15,8 +15,8 @@ import type { Weights } from "../../../src/model/weights.ts";
 import { median } from "../measure.ts";
 import { type GgufMatrixType, writeGguf } from "./gguf.ts";
 
-/** What is used of the binding; node-llama-cpp has the whole in `bindings/AddonTypes.d.ts`. */
-interface Binding {
+/** What is used of the library's binding; node-llama-cpp has the whole in `bindings/AddonTypes.d.ts`. */
+export interface Binding {
   loadBackends(folder?: string): void;
   setLogger(logger: (level: number, message: string) => void): void;
   setLoggerLogLevel(level: number): void;
@@ -35,17 +35,20 @@ interface Binding {
   AddonSampler: new (model: Model) => Sampler;
 }
 
-interface Model {
+/** Weights that are loaded. */
+export interface Model {
   init(): Promise<boolean>;
   dispose(): Promise<void>;
 }
 
-interface Sampler {
+/** Draws tokens. */
+export interface Sampler {
   applyConfig(config: { temperature: number }): void;
   dispose(): void;
 }
 
-interface Context {
+/** A cache of several sequences, and a batch of tokens for them. */
+export interface Context {
   init(): Promise<boolean>;
   dispose(): Promise<void>;
   setThreads(threads: number): void;
@@ -293,7 +296,7 @@ export function probabilityError(probabilities: Float32Array, logits: Float32Arr
 let loading: Promise<Binding> | undefined;
 
 /** Loads the library once. */
-function loadBinding(): Promise<Binding> {
+export function loadBinding(): Promise<Binding> {
   return loading ??= (async () => {
     if (process.platform !== "linux" || process.arch !== "x64") {
       throw new Error("llama.cpp is raced on Linux x64 only: its library there is a pinned one");

@@ -11,14 +11,13 @@ import {
   HYPER,
   IGNORED,
   INACTIVE,
-  INT8_BLOCK,
-  type Int8Matrix,
   type MatmulArgs,
   type MatmulInt8Args,
   type Ops,
   type Tensor,
 } from "../backend.ts";
 import { matmulSize } from "../checked.ts";
+import { attentionCachedInt8, embeddingForwardInt8, matmulInt8 } from "./int8.ts";
 import type { FloatArray, ReferenceTensor } from "./reference_backend.ts";
 
 type Args<Name extends keyof Ops> = Parameters<Ops[Name]>[0];
@@ -347,37 +346,16 @@ export class ReferenceOps implements Ops {
     });
   }
 
-  embeddingForwardInt8(args: Args<"embeddingForwardInt8">): void {
-    const { out, tokens, positions, wte, wpe } = args;
-    const [N, C] = out.shape;
-    const y = floats(out), scale = floats(wte.scales), p = floats(wpe), token = words(tokens);
-    const position = words(positions), e = int8Reader(wte, C);
-    this.#steps.push(() => {
-      for (let n = 0; n < N; n++) {
-        const at = position[n] === INACTIVE ? 0 : position[n];
-        for (let c = 0; c < C; c++) {
-          y[n * C + c] = scale[token[n]] * e(token[n], c) + p[at * C + c];
-        }
-      }
-    });
+  attentionCachedInt8(args: Args<"attentionCachedInt8">): void {
+    this.#steps.push(attentionCachedInt8(args));
   }
 
-  matmulInt8({ out, a, b, bias, gelu: activate, residual }: MatmulInt8Args): void {
-    const [m, k] = a.shape, n = b.scales.size;
-    const y = floats(out), x = floats(a), w = int8Reader(b, k);
-    const scales = floats(b.scales), sums = floats(b.sums);
-    const add = bias && floats(bias), carry = residual && floats(residual);
-    this.#steps.push(() => {
-      for (let i = 0; i < m; i++) {
-        const { q, low, step } = quantizeRow(x.subarray(i * k, (i + 1) * k));
-        for (let j = 0; j < n; j++) {
-          let products = 0;
-          for (let l = 0; l < k; l++) products += q[l] * w(j, l);
-          const sum = products * step * scales[j] + low * sums[j] + (add?.[j] ?? 0);
-          y[i * n + j] = (activate ? gelu(sum) : sum) + (carry?.[i * n + j] ?? 0);
-        }
-      }
-    });
+  embeddingForwardInt8(args: Args<"embeddingForwardInt8">): void {
+    this.#steps.push(embeddingForwardInt8(args));
+  }
+
+  matmulInt8(args: MatmulInt8Args): void {
+    this.#steps.push(matmulInt8(args));
   }
 
   topLogits({ out, logits }: Args<"topLogits">): void {
@@ -394,34 +372,6 @@ export class ReferenceOps implements Ops {
       }
     });
   }
-}
-
-/** Reads element (j, l) of a matrix of int8 with k columns, without its scale. */
-function int8Reader({ packed }: Int8Matrix, k: number): (j: number, l: number) => number {
-  const bytes = new Int8Array(words(packed).buffer, words(packed).byteOffset, 4 * packed.size);
-  return (j, l) => {
-    const block = Math.floor(j / INT8_BLOCK), row = j % INT8_BLOCK;
-    return bytes[4 * ((block * k / 4 + Math.floor(l / 4)) * INT8_BLOCK + row) + l % 4];
-  };
-}
-
-/**
- * `row` in 7 bits, as x ≈ low + step · q. The steps are those of f32 arithmetic, so that every backend
- * rounds the same way.
- */
-function quantizeRow(row: ArrayLike<number>): { q: number[]; low: number; step: number } {
-  const x = Float32Array.from(row), { fround } = Math;
-  const low = x.reduce((a, b) => Math.min(a, b)), high = x.reduce((a, b) => Math.max(a, b));
-  const range = fround(high - low);
-  const inverse = range > 0 ? fround(127 / range) : 0;
-  const q = Array.from(x, (value) => roundToEven(fround(fround(value - low) * inverse)));
-  return { q, low, step: fround(range / 127) };
-}
-
-/** The nearest whole number, of two the even one. */
-function roundToEven(x: number): number {
-  const rounded = Math.round(x);
-  return Math.abs(x % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 /** Scaled dot products of query `n` of head `h` with keys `first` … `n`. */

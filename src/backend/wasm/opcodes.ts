@@ -29,6 +29,7 @@ export enum Opcode {
   embeddingForwardInt8 = 16,
   matmulInt8 = 17,
   topLogits = 18,
+  attentionCachedInt8 = 19,
 }
 
 /** Bits of the flags of a matrix product. */

@@ -8,10 +8,13 @@
  * @module
  */
 
-/** Programs that take longer on all threads, in milliseconds, are not worth the question. */
-const LONGEST = 5;
+/**
+ * Programs that take longer on all threads, in milliseconds, are not worth the question. Steps of 32
+ * streams, which take 2 to 10 when nothing else runs and several times that beside other work, are.
+ */
+const LONGEST = 100;
 /** Runs from one look at the way that is not in use to the next, at first and at most. */
-const PERIOD = { first: 96, most: 3072 };
+const PERIOD = { first: 32, most: 3072 };
 /** Runs of a look; the first does not count, since workers may have to wake up. */
 const LOOK = 4;
 /** Weight of a new time in the mean of the way in use: rare long ones must tell, so it is a mean. */
@@ -24,12 +27,17 @@ export class Pace {
   /** Mean milliseconds on one thread, and on all. */
   readonly #means: [alone: number, together: number] = [NaN, NaN];
   /** The way in use: an index of `#means`. */
-  #best: 0 | 1 = 1;
+  #best: 0 | 1;
   /** Runs until the next look, and what they start from again; a look that changes nothing doubles it. */
   #left = PERIOD.first;
   #period = PERIOD.first;
   /** Times of the look under way. */
   #look: number[] = [];
+
+  /** @param alone Begin on one thread: for programs that were recorded when others are better there. */
+  constructor(alone: boolean = false) {
+    this.#best = alone ? 0 : 1;
+  }
 
   /** Whether the next run is to be on one thread. */
   get alone(): boolean {

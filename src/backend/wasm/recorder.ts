@@ -174,6 +174,17 @@ export class Recorder implements Ops {
     );
   }
 
+  attentionCachedInt8(args: Args<"attentionCachedInt8">): void {
+    const { out, qkv, cache: { keys, values, factors }, positions, slots, NH } = args;
+    const [S, , L, quads] = keys.shape, HS = 4 * quads;
+    const scratch = this.#needThreadScratch(6 * L + 2 * HS + 4); // scores, weights; the query
+    this.#push(
+      Opcode.attentionCachedInt8,
+      ...[out, qkv, keys, values, factors, positions, slots],
+      ...[out.shape[0], NH, HS, S, L, scratch],
+    );
+  }
+
   embeddingForwardInt8(args: Args<"embeddingForwardInt8">): void {
     const { out, tokens, positions, wte, wpe } = args;
     this.#push(

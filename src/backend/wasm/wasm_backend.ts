@@ -47,13 +47,12 @@ class WasmTensor implements Tensor {
 }
 
 class WasmProgram implements Program {
-  readonly pace: Pace = new Pace();
-
   constructor(
     readonly backend: WasmBackend,
     readonly length: number,
     readonly start: number,
     readonly end: number,
+    readonly pace: Pace,
   ) {}
 }
 
@@ -221,7 +220,8 @@ export class WasmBackend implements Backend {
     const { words, length } = recorder;
     const start = this.#allocator.allocate(words.length * 4);
     new Uint32Array(this.#memory.buffer, start, words.length).set(words);
-    const program = new WasmProgram(this, length, start, start + words.length * 4);
+    const end = start + words.length * 4;
+    const program = new WasmProgram(this, length, start, end, new Pace(this.#alone));
     this.#programs.register(program, start);
     return program;
   }

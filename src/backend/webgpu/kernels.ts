@@ -9,6 +9,7 @@ import addCode from "./add.wgsl" with { type: "text" };
 import attentionBackwardKeysCode from "./attention_backward_keys.wgsl" with { type: "text" };
 import attentionBackwardQueriesCode from "./attention_backward_queries.wgsl" with { type: "text" };
 import attentionCachedCode from "./attention_cached.wgsl" with { type: "text" };
+import attentionCachedInt8StoreCode from "./attention_cached_int8_store.wgsl" with { type: "text" };
 import attentionCachedStoreCode from "./attention_cached_store.wgsl" with { type: "text" };
 import attentionForwardCode from "./attention_forward.wgsl" with { type: "text" };
 import attentionTileCode from "./attention_tile.wgsl" with { type: "text" };
@@ -39,7 +40,8 @@ export const kernels = {
   add: [commonCode, addCode],
   attentionBackwardKeys: [attentionTileCode, attentionBackwardKeysCode],
   attentionBackwardQueries: [attentionTileCode, attentionBackwardQueriesCode],
-  attentionCached: [commonCode, attentionCachedCode],
+  attentionCached: [commonCode, int8Code, attentionCachedCode],
+  attentionCachedInt8Store: [commonCode, int8Code, attentionCachedInt8StoreCode],
   attentionCachedStore: [commonCode, attentionCachedStoreCode],
   attentionForward: [attentionTileCode, attentionForwardCode],
   columnSums: [columnSumsCode],

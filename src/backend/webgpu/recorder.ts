@@ -263,6 +263,25 @@ export class Recorder implements Ops {
     });
   }
 
+  attentionCachedInt8(args: Args<"attentionCachedInt8">): void {
+    this.length++;
+    const { out, qkv, cache: { keys, values, factors }, positions, slots, NH } = args;
+    const [N, C] = out.shape, [S, , L, HS4] = keys.shape;
+    const op = "attentionCachedInt8",
+      reads = [qkv, positions, slots],
+      caches = [keys, values, factors];
+    this.#push(op, kernels.attentionCachedInt8Store, caches, reads, N * NH / 64, {
+      sizes: [N * NH, NH, HS4, S, L],
+      work: 4 * N * C,
+    });
+    this.#push(op, kernels.attentionCached, [out], [...reads, ...caches], N * NH, {
+      constants: { HS4, GROUPS: Math.floor(64 / HS4) },
+      flags: ["INT8"],
+      sizes: [N, NH, S, L, float(1 / Math.sqrt(4 * HS4))],
+      work: 2 * N * C * L,
+    });
+  }
+
   embeddingForwardInt8(args: Args<"embeddingForwardInt8">): void {
     this.length++;
     const { out, tokens, positions, wte, wpe } = args;

@@ -4,6 +4,7 @@ import { Control, Opcode } from "../opcodes";
 import { attentionForward } from "./attention";
 import { attentionBackward } from "./attention_backward";
 import { attentionCached } from "./attention_cached";
+import { attentionCachedInt8 } from "./attention_cached_int8";
 import { crossEntropy } from "./cross_entropy";
 import { adamw, add, biasBackward, dropout, fill, gradientNorm, sum } from "./elementwise";
 import { embeddingBackward, embeddingForward, embeddingForwardInt8 } from "./embedding";
@@ -95,6 +96,10 @@ function interpret(command: usize, end: usize): void {
       }
       case Opcode.attentionCached: {
         attentionCached(args);
+        break;
+      }
+      case Opcode.attentionCachedInt8: {
+        attentionCachedInt8(args);
         break;
       }
       case Opcode.embeddingForwardInt8: {

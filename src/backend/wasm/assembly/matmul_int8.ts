@@ -11,6 +11,7 @@
 
 import { geluRow, laneMax, laneMin } from "./math";
 import { Int8Flag } from "../opcodes";
+import { touch } from "./prefetch";
 import { barrier, nextTask, sharedScratch, threadCount, threadScratch } from "./threads";
 
 /** Rows of `b` in a block. */
@@ -21,7 +22,7 @@ const PAIR: usize = 2;
 const OWN_ROWS: usize = 4;
 /** Tasks for each thread, so that one that is held up does not hold up the others. */
 const SHARE: usize = 4;
-/** Bytes of a tile: the sums of a row of `a` with the 16 rows of a block. */
+/** Bytes of a tile: the results of a row of `a` with the 16 rows of a block. */
 const TILE: usize = 64;
 /** 1.5 · 2^23: added to a number below 2^22, it leaves the nearest integer in the low bits. */
 const ROUNDER: f32 = 12582912;
@@ -62,31 +63,48 @@ export function quantizedBytes(k: usize): usize {
 
 /** Blocks `first` to `end` of `b` with all rows. */
 function multiplyBlocks(args: usize, rows: usize, first: usize, end: usize): void {
-  const packed = load<usize>(args, 8);
-  const m = load<usize>(args, 28), k = load<usize>(args, 36);
-  const stride = quantizedBytes(k), bytes = k * BLOCK;
-  const tiles = threadScratch() + OWN_ROWS * stride; // a thread's own rows lie before
+  const out = load<usize>(args), packed = load<usize>(args, 8), scales = load<usize>(args, 12);
+  const sums = load<usize>(args, 16), bias = load<usize>(args, 20), residual = load<usize>(args, 24);
+  const m = load<usize>(args, 28), n = load<usize>(args, 32), k = load<usize>(args, 36);
+  const gelu = load<i32>(args, 40) & Int8Flag.gelu;
+  const stride = quantizedBytes(k), bytes = k * BLOCK, line = n * 4;
+  const zeros = threadScratch() + OWN_ROWS * stride; // a thread's own rows lie before
+  const tiles = zeros + TILE;
+  memory.fill(zeros, 0, TILE);
   for (let block = first; block < end; block++) {
-    const at = packed + block * bytes;
-    if (m == 1 && block + 1 < end) {
-      twoBlocks(tiles, rows, at, at + bytes, k);
-      finishBlock(args, tiles, rows, block);
-      finishBlock(args, tiles + TILE, rows, ++block);
+    const at = packed + block * bytes, j = block * BLOCK;
+    if (m > OWN_ROWS) store<i32>(tiles, touch(at, bytes)); // many rows keep other things near
+    const scale = scales + j * 4, sum = sums + j * 4, added = bias ? bias + j * 4 : zeros;
+    if (m == 1 && j + PAIR * BLOCK <= n && block + 1 < end) {
+      const addedNext = bias ? added + TILE : zeros;
+      const to = gelu ? tiles : out + j * 4, carry = residual && !gelu ? residual + j * 4 : 0;
+      twoBlocks(to, rows, at, at + bytes, k, scale, sum, added, addedNext, carry);
+      if (gelu) {
+        finishTiles(args, tiles, j, gelu);
+        finishTiles(args, tiles + TILE, j + BLOCK, gelu);
+      }
+      block++;
       continue;
     }
+    // What is to go through GELU, and the last columns, come into tiles first.
+    const isDirect = j + BLOCK <= n && !gelu, step = isDirect ? line : TILE;
+    let to = isDirect ? out + j * 4 : tiles, carry = isDirect && residual ? residual + j * 4 : 0;
+    const skip = carry ? line : 0;
     let i: usize = 0;
     for (; i + 2 <= m; i += 2) {
       const row = rows + i * stride;
-      twoRows(tiles + i * TILE, row, row + stride, at, k);
+      twoRows(to, to + step, row, row + stride, at, k, scale, sum, added, carry, carry + skip);
+      to += 2 * step;
+      carry += 2 * skip;
     }
-    if (i < m) oneBlock(tiles + i * TILE, rows + i * stride, at, k);
-    finishBlock(args, tiles, rows, block);
+    if (i < m) oneBlock(to, rows + i * stride, at, k, scale, sum, added, carry);
+    if (!isDirect) finishTiles(args, tiles, j, gelu);
   }
 }
 
 /** sum + the products of four int8 of `w` and four 7-bit numbers of `x`, in each of four lanes. */
 @inline
-function dots(w: v128, x: v128, sum: v128): v128 {
+export function dots(w: v128, x: v128, sum: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(w, x, sum);
   const low = i32x4.extadd_pairwise_i16x8_s(i16x8.extmul_low_i8x16_s(w, x));
   const high = i32x4.extadd_pairwise_i16x8_s(i16x8.extmul_high_i8x16_s(w, x));
@@ -95,8 +113,19 @@ function dots(w: v128, x: v128, sum: v128): v128 {
   return i32x4.add(sum, i32x4.add(even, odd));
 }
 
-/** One row with 32 rows of `b`: tile = two times 16 sums. */
-function twoBlocks(tile: usize, row: usize, b: usize, next: usize, k: usize): void {
+/** One row with 32 rows of `b`. */
+function twoBlocks(
+  to: usize,
+  row: usize,
+  b: usize,
+  next: usize,
+  k: usize,
+  scales: usize,
+  sums: usize,
+  bias: usize,
+  biasNext: usize,
+  carry: usize,
+): void {
   let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
   for (const end = row + k; row < end; row += 4) {
     const x = v128.load32_splat(row);
@@ -111,12 +140,22 @@ function twoBlocks(tile: usize, row: usize, b: usize, next: usize, k: usize): vo
     b += 64;
     next += 64;
   }
-  storeSums(tile, s0, s1, s2, s3);
-  storeSums(tile + 64, s4, s5, s6, s7);
+  finishRow(to, row, scales, sums, bias, carry, s0, s1, s2, s3);
+  const carryNext = carry ? carry + TILE : 0;
+  finishRow(to + TILE, row, scales + TILE, sums + TILE, biasNext, carryNext, s4, s5, s6, s7);
 }
 
 /** One row with 16 rows of `b`. */
-function oneBlock(tile: usize, row: usize, b: usize, k: usize): void {
+function oneBlock(
+  to: usize,
+  row: usize,
+  b: usize,
+  k: usize,
+  scales: usize,
+  sums: usize,
+  bias: usize,
+  carry: usize,
+): void {
   let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
   for (const end = row + k; row < end; row += 4) {
     const x = v128.load32_splat(row);
@@ -126,11 +165,23 @@ function oneBlock(tile: usize, row: usize, b: usize, k: usize): void {
     s3 = dots(v128.load(b, 48), x, s3);
     b += 64;
   }
-  storeSums(tile, s0, s1, s2, s3);
+  finishRow(to, row, scales, sums, bias, carry, s0, s1, s2, s3);
 }
 
 /** Two rows with 16 rows of `b`, which is read once for both. */
-function twoRows(tile: usize, row: usize, other: usize, b: usize, k: usize): void {
+function twoRows(
+  to: usize,
+  toOther: usize,
+  row: usize,
+  other: usize,
+  b: usize,
+  k: usize,
+  scales: usize,
+  sums: usize,
+  bias: usize,
+  carry: usize,
+  carryOther: usize,
+): void {
   let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
   for (const end = row + k; row < end; row += 4) {
     const x = v128.load32_splat(row), y = v128.load32_splat(other);
@@ -149,65 +200,79 @@ function twoRows(tile: usize, row: usize, other: usize, b: usize, k: usize): voi
     other += 4;
     b += 64;
   }
-  storeSums(tile, s0, s1, s2, s3);
-  storeSums(tile + 64, s4, s5, s6, s7);
+  finishRow(to, row, scales, sums, bias, carry, s0, s1, s2, s3);
+  finishRow(toOther, other, scales, sums, bias, carryOther, s4, s5, s6, s7);
 }
 
+/**
+ * Turns the sums of a row with a block into 16 columns at `to`. `factors` are the row's low and step;
+ * `carry` is added last, unless it is 0. Behind the last column, scales and the like are read from what
+ * fills up their storage.
+ */
 @inline
-function storeSums(tile: usize, s0: v128, s1: v128, s2: v128, s3: v128): void {
-  v128.store(tile, s0);
-  v128.store(tile, s1, 16);
-  v128.store(tile, s2, 32);
-  v128.store(tile, s3, 48);
+function finishRow(
+  to: usize,
+  factors: usize,
+  scales: usize,
+  sums: usize,
+  bias: usize,
+  carry: usize,
+  s0: v128,
+  s1: v128,
+  s2: v128,
+  s3: v128,
+): void {
+  const low = v128.load_splat<f32>(factors), step = v128.load_splat<f32>(factors, 4);
+  let y0 = finished(s0, step, low, scales, sums, bias);
+  let y1 = finished(s1, step, low, scales + 16, sums + 16, bias + 16);
+  let y2 = finished(s2, step, low, scales + 32, sums + 32, bias + 32);
+  let y3 = finished(s3, step, low, scales + 48, sums + 48, bias + 48);
+  if (carry) {
+    y0 = f32x4.add(y0, v128.load(carry));
+    y1 = f32x4.add(y1, v128.load(carry, 16));
+    y2 = f32x4.add(y2, v128.load(carry, 32));
+    y3 = f32x4.add(y3, v128.load(carry, 48));
+  }
+  v128.store(to, y0);
+  v128.store(to, y1, 16);
+  v128.store(to, y2, 32);
+  v128.store(to, y3, 48);
 }
 
-/** Turns a block's tiles, one for each row of `a`, into 16 columns of `out`. */
-function finishBlock(args: usize, tiles: usize, rows: usize, block: usize): void {
-  const m = load<usize>(args, 28), n = load<usize>(args, 32), k = load<usize>(args, 36);
-  const j = block * BLOCK, columns = min(BLOCK, n - j), stride = quantizedBytes(k);
-  const scales = load<usize>(args, 12) + j * 4, sums = load<usize>(args, 16) + j * 4;
-  const bias = load<usize>(args, 20), residual = load<usize>(args, 24);
-  const out = load<usize>(args) + j * 4, size = m * TILE, whole = columns * 4 & ~15;
-  // A vector of columns at a time: what all rows share then stays in registers.
-  for (let c: usize = 0; c < whole; c += 16) {
-    const scale = v128.load(scales + c), sum = v128.load(sums + c);
-    const added = bias ? v128.load(bias + j * 4 + c) : f32x4.splat(0);
-    let row = rows + k;
-    for (let tile = tiles + c; tile < tiles + size; tile += TILE) {
-      const products = f32x4.mul(
-        f32x4.convert_i32x4_s(v128.load(tile)),
-        v128.load_splat<f32>(row, 4),
-      );
-      const y = f32x4.add(f32x4.mul(products, scale), f32x4.mul(v128.load_splat<f32>(row), sum));
-      v128.store(tile, f32x4.add(y, added));
-      row += stride;
-    }
-  }
-  for (let c = whole; c < columns * 4; c += 4) {
-    const added: f32 = bias ? load<f32>(bias + j * 4 + c) : 0;
-    let row = rows + k;
-    for (let tile = tiles + c; tile < tiles + size; tile += TILE) {
-      const products = <f32> load<i32>(tile) * load<f32>(row, 4);
-      const y = products * load<f32>(scales + c) + load<f32>(row) * load<f32>(sums + c);
-      store<f32>(tile, y + added);
-      row += stride;
-    }
-  }
-  // Behind these tiles may lie that of the next block.
-  if (load<i32>(args, 40) & Int8Flag.gelu) geluRow(tiles, tiles + size + TILE, size);
-  for (let i: usize = 0; i < m; i++) {
-    const tile = tiles + i * TILE, at = i * n * 4;
+/** Four columns of a row: step · scale · sums of products + low · sums of weights + bias. */
+@inline
+function finished(
+  products: v128,
+  step: v128,
+  low: v128,
+  scales: usize,
+  sums: usize,
+  bias: usize,
+): v128 {
+  const scaled = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(products), step), v128.load(scales));
+  return f32x4.add(f32x4.add(scaled, f32x4.mul(low, v128.load(sums))), v128.load(bias));
+}
+
+/** Takes the tiles of columns from `j` on, one for each row, through GELU if wanted and into `out`. */
+function finishTiles(args: usize, tiles: usize, j: usize, gelu: i32): void {
+  const m = load<usize>(args, 28), n = load<usize>(args, 32), size = m * TILE;
+  const residual = load<usize>(args, 24), bytes = min(BLOCK, n - j) * 4, whole = bytes & ~15;
+  if (gelu) geluRow(tiles, tiles + size + TILE, size); // behind may lie the next block's tile
+  let to = load<usize>(args) + j * 4, carry = residual + j * 4;
+  for (let tile = tiles; tile < tiles + size; tile += TILE) {
     let c: usize = 0;
     for (; c < whole; c += 16) {
       let y = v128.load(tile + c);
-      if (residual) y = f32x4.add(y, v128.load(residual + j * 4 + at + c));
-      v128.store(out + at + c, y);
+      if (residual) y = f32x4.add(y, v128.load(carry + c));
+      v128.store(to + c, y);
     }
-    for (; c < columns * 4; c += 4) {
+    for (; c < bytes; c += 4) {
       let y = load<f32>(tile + c);
-      if (residual) y += load<f32>(residual + j * 4 + at + c);
-      store<f32>(out + at + c, y);
+      if (residual) y += load<f32>(carry + c);
+      store<f32>(to + c, y);
     }
+    to += n * 4;
+    carry += n * 4;
   }
 }
 
