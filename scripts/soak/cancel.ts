@@ -2,13 +2,13 @@
  * `deno task soak`: what takes too long for the tests. Generations that are started and cancelled, ten
  * thousand times, with the memory of the process before and after; it fails if memory grows.
  *
- * Usage: deno run --allow-read scripts/soak.ts [CYCLES]
+ * Usage: deno run --allow-read scripts/soak/cancel.ts [CYCLES]
  *
  * @module
  */
 
-import type { GenerationResult } from "../src/generator/generation.ts";
-import { Bashling } from "../src/generator/generator.ts";
+import type { GenerationResult } from "../../src/generator/generation.ts";
+import { Bashling } from "../../src/generator/generator.ts";
 
 /** Cycles before memory is first read: V8 grows its heap to a working size meanwhile. */
 const WARM_UP = 4000;
