@@ -5,7 +5,7 @@
 import { gzipSync } from "node:zlib";
 import type { Build } from "../../src/cli/version.ts";
 import { type App, CLOSED, ENTRY, RUN_FLAGS } from "./app.ts";
-import { stub } from "./stub.ts";
+import { launcher } from "./launcher.ts";
 import { tar, type TarFile } from "./tar.ts";
 
 /** Name of Deno in the archive, which is also what lists of processes show. */
@@ -33,7 +33,7 @@ export async function writeSelfExtracting(app: App, build: Build, output: string
   files.push({ name: RUNTIME, bytes: await Deno.readFile(Deno.execPath()), executable: true });
   const archive = gzipSync(tar(files, Date.parse(build.date) / 1000), { level: LEVEL });
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(archive)));
-  const head = stub({
+  const head = launcher({
     key: digest.toHex().slice(0, 16),
     system,
     bytes: files.reduce((sum, { bytes }) => sum + bytes.length, 0),

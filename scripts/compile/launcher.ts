@@ -8,7 +8,7 @@
  */
 
 /** What the script has to know. */
-export interface StubValues {
+export interface LauncherValues {
   /** Name of this content: letters and digits. */
   key: string;
   /** What `uname -sm` prints where the executable runs. */
@@ -27,7 +27,7 @@ export interface StubValues {
  * The script, which ends where the archive begins.
  * @throws {RangeError} if a file's name is one that the shell would not take as it is.
  */
-export function stub({ key, system, bytes, files, runtime, args }: StubValues): string {
+export function launcher({ key, system, bytes, files, runtime, args }: LauncherValues): string {
   const odd = files.find((name) => !/^[\w./@+-]+$/.test(name));
   if (odd !== undefined) {
     throw new RangeError(`${odd} cannot be packed: use letters, digits and . _ - @ + in its name.`);
