@@ -26,6 +26,7 @@ export { classify, type Finding, type Verdict, type VerdictLevel } from "./src/s
 export { checkSyntax, Syntax, type SyntaxCheck } from "./src/syntax/syntax.ts";
 export type { Fault as SyntaxFault } from "./src/syntax/state.ts";
 export type { BackendName } from "./src/backend/backend.ts";
+export { DeviceLostError } from "./src/backend/device_lost.ts";
 export { type ModelConfig, type Preset, PRESETS } from "./src/model/config.ts";
 export type { GenerationConfig } from "./src/model/weights.ts";
 export {

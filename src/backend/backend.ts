@@ -334,7 +334,7 @@ export interface Backend extends Disposable {
 
   /**
    * Waits until everything submitted has been computed.
-   * @throws {Error} if the device was lost.
+   * @throws {DeviceLostError} if the device was lost.
    */
   finish(): Promise<void>;
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Backend, Program, Tensor } from "../backend/backend.ts";
+import { type Backend, type Program, type Tensor, VIEW_ALIGNMENT } from "../backend/backend.ts";
 import type { Batch } from "../corpus/batches.ts";
 import { allocateScratch, sequenceBackward } from "../gpt/backward.ts";
 import { allocateActivations, allocateHead, headForward, sequenceForward } from "../gpt/forward.ts";
@@ -72,6 +72,8 @@ export class BackendEngine implements TrainingEngine {
   readonly #scale: Tensor;
   readonly #seed: Tensor;
   readonly #hyper: Tensor;
+  /** What a readback brings: `#lossSum` and `#norm` are parts of it. */
+  readonly #stats: Tensor;
   readonly #norm: Tensor;
   readonly #lossSum: Tensor;
   readonly #evalSum: Tensor;
@@ -107,8 +109,9 @@ export class BackendEngine implements TrainingEngine {
     this.#scale = head.scale;
     this.#seed = backend.tensor([1], "u32");
     this.#hyper = backend.tensor([8]);
-    this.#norm = backend.tensor([1]);
-    this.#lossSum = backend.tensor([1]);
+    this.#stats = backend.tensor([VIEW_ALIGNMENT + 1]);
+    this.#lossSum = backend.view(this.#stats, 0, [1]);
+    this.#norm = backend.view(this.#stats, VIEW_ALIGNMENT, [1]);
     this.#evalSum = backend.tensor([1]);
     const dropout = options.dropout > 0 ? { rate: options.dropout, seed: this.#seed } : undefined;
     const acts = allocateActivations(backend, config, rows, true);
@@ -175,10 +178,7 @@ export class BackendEngine implements TrainingEngine {
   }
 
   async readStats(): Promise<TrainingStats> {
-    const [[sum], [gradNorm]] = await Promise.all([
-      this.#backend.read(this.#lossSum),
-      this.#backend.read(this.#norm),
-    ]);
+    const { 0: sum, [VIEW_ALIGNMENT]: gradNorm } = await this.#backend.read(this.#stats);
     const loss = sum / this.#counted;
     this.#backend.write(this.#lossSum, new Float32Array(1));
     this.#counted = 0;

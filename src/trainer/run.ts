@@ -7,6 +7,7 @@
  * @module
  */
 
+import { DeviceLostError } from "../backend/device_lost.ts";
 import { tokenFile } from "../corpus/token_file.ts";
 import { TokenizedCorpus } from "../corpus/tokenized.ts";
 import type { BatchSource } from "../corpus/batches.ts";
@@ -292,15 +293,14 @@ async function follow(
       }
     }
   } catch (error) {
-    if (!(error instanceof DivergenceError)) throw error;
-    throw new Error(
-      `${error.message} ${
-        saved > 0
-          ? `The checkpoint of step ${saved} is in ${out}/checkpoint.`
-          : "No checkpoint had been written yet."
-      }`,
-      { cause: error },
-    );
+    const lost = error instanceof DeviceLostError;
+    if (!(error instanceof DivergenceError || lost)) throw error;
+    const kept = saved > 0
+      ? `The checkpoint of step ${saved} is in ${out}/checkpoint.`
+      : "No checkpoint had been written yet.";
+    const remedy = lost && saved > 0 ? ` Go on with: ${place.command} --resume ${out}` : "";
+    const message = lost ? error.summary : error.message;
+    throw new Error(`${message} ${kept}${remedy}`, { cause: error });
   }
   if (saved !== trainer.step) await save();
   if (trainer.step >= steps) {

@@ -5,6 +5,7 @@
  */
 
 import type { Backend, DType, Ops, Program, Tensor } from "../backend.ts";
+import { DeviceLostError } from "../device_lost.ts";
 import { checked, checkShape, checkView, checkWrite, sizeOf } from "../checked.ts";
 import { openDevice, type WebGpuOptions } from "./device.ts";
 import { PipelineCache } from "./pipeline_cache.ts";
@@ -35,7 +36,7 @@ export class WebGpuBackend implements Backend {
   #scratch: GPUBuffer | undefined;
   #checks: Promise<Error | undefined>[] = [];
   #refused: Error | undefined;
-  #lost: Error | undefined;
+  #lost: DeviceLostError | undefined;
 
   private constructor(device: GPUDevice, description: string, maxBinding: number) {
     this.device = device;
@@ -44,12 +45,7 @@ export class WebGpuBackend implements Backend {
     this.#pipelines = new PipelineCache(device);
     this.#staging = new StagingBuffers(device);
     device.lost.then(({ message }) => {
-      this.#lost = new Error(
-        `The GPU was lost (${
-          message.trim() || "no reason given"
-        }), and all tensors on it. Create ` +
-          "the backend again and go on from the last checkpoint.",
-      );
+      this.#lost = new DeviceLostError(message);
     });
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault(); // it is not printed but thrown, by the next finish or read
