@@ -1,0 +1,161 @@
+/**
+ * All stages of a model in a given time: measures the speed of each stage, gives it the steps that
+ * its share of the time allows, and runs one after the other.
+ *
+ *     deno run --allow-all scripts/recipe.ts scripts/recipes/small.json --minutes 9 --out runs/small
+ *
+ * A recipe names the stages and their options; `{out}` stands for the run's folder, `{data}` for
+ * `--data`. Given again after an interruption, the command goes on where it stopped.
+ *
+ * @module
+ */
+
+import { parseArgs } from "@std/cli";
+import denoJson from "../deno.json" with { type: "json" };
+import { UsageError } from "../src/cli/usage.ts";
+import type { LogEntry } from "../src/trainer/report.ts";
+import { exists } from "../src/trainer/run.ts";
+
+/** One stage of a recipe. */
+export interface Stage {
+  /** Its folder below the run's, `1` for example. */
+  name: string;
+  task: "pretrain" | "finetune";
+  /** Its part of the time; the parts of all stages count together. */
+  share: number;
+  /** Options of the task but `--steps` and `--out`. */
+  args: string[];
+}
+
+const USAGE = `Usage: deno run --allow-all scripts/recipe.ts RECIPE.json --minutes N --out DIR
+       [--data DIR] [--backend NAME] [--threads N]`;
+
+/** Steps that measure a stage's speed; the first ones, which warm up, do not count. */
+const TRIAL_STEPS = 30;
+
+/** What of a stage's time is left for validation and checkpoints. */
+const OVERHEAD = 0.06;
+
+/**
+ * Reads a recipe's stages.
+ * @throws {SyntaxError} if it is not as {@linkcode Stage} says.
+ */
+export function parseRecipe(text: string, places: { out: string; data: string }): Stage[] {
+  const { stages } = JSON.parse(text) as { stages?: Stage[] };
+  if (!Array.isArray(stages) || stages.length === 0) {
+    throw new SyntaxError("A recipe needs stages: a list of name, task, share and args.");
+  }
+  return stages.map(({ name, task, share, args }, i) => {
+    const isRight = typeof name === "string" && (task === "pretrain" || task === "finetune") &&
+      share > 0 && Array.isArray(args) && args.every((arg) => typeof arg === "string");
+    if (!isRight) {
+      throw new SyntaxError(
+        `Stage ${i + 1} of the recipe needs name, task, share above 0 and args.`,
+      );
+    }
+    const taken = args.find((arg) => arg === "--steps" || arg === "--epochs" || arg === "--out");
+    if (taken) throw new SyntaxError(`Stage ${i + 1} gives ${taken}, which the recipe decides.`);
+    const filled = args.map((arg) =>
+      arg.replaceAll("{out}", places.out).replaceAll("{data}", places.data)
+    );
+    return { name, task, share, args: filled };
+  });
+}
+
+/** Steps of a stage that has `seconds`; at least 1. */
+export function stepsFor(seconds: number, tokensPerSecond: number, tokensPerStep: number): number {
+  return Math.max(1, Math.floor(seconds * (1 - OVERHEAD) * tokensPerSecond / tokensPerStep));
+}
+
+async function run(task: Stage["task"], args: string[], quiet: boolean): Promise<void> {
+  const [, ...command] = denoJson.tasks[task].command.split(" ");
+  const { code } = await new Deno.Command(Deno.execPath(), {
+    args: [...command, ...args],
+    stdout: "inherit",
+    stderr: quiet ? "null" : "inherit",
+  }).spawn().status;
+  if (code === 0) return;
+  throw new Error(
+    code === 130
+      ? "Interrupted: give the same command to go on."
+      : `deno task ${task} ${args.join(" ")} ended with code ${code}: run it by hand to see why.`,
+  );
+}
+
+/** Speed of a stage, from a short run of it that leaves nothing behind. */
+async function measure(stage: Stage, place: string[]): Promise<{ rate: number; perStep: number }> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const short = ["--steps", `${TRIAL_STEPS}`, "--save-every", "0", "--eval-every", "0"];
+    const args = withoutOptions(stage.args, [
+      "--eval-every",
+      "--save-every",
+      "--warmup",
+      "--valid",
+    ]);
+    await run(stage.task, [...args, ...place, ...short, "--out", `${folder}/run`], true);
+    const text = await Deno.readTextFile(`${folder}/run/log.jsonl`);
+    const reports = text.split("\n").filter(Boolean).map((line) => JSON.parse(line) as LogEntry)
+      .filter((entry) => entry.kind === "train");
+    const rates = reports.slice(Math.floor(reports.length / 3)).map((entry) =>
+      entry.tokensPerSecond
+    ).sort((a, b) => a - b);
+    return { rate: rates[rates.length >> 1], perStep: reports.at(-1)!.tokens / TRIAL_STEPS };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function withoutOptions(args: string[], names: string[]): string[] {
+  return args.filter((arg, i) => !names.includes(arg) && !names.includes(args[i - 1]));
+}
+
+async function main(): Promise<void> {
+  const flags = parseArgs(Deno.args, {
+    string: ["minutes", "out", "data", "backend", "threads"],
+    boolean: ["help"],
+    unknown: (arg, key) => {
+      if (key !== undefined) throw new UsageError(`There is no option ${arg}.\n${USAGE}`);
+    },
+  });
+  if (flags.help) return console.log(USAGE);
+  const [path] = flags._.map(String), { out, data = "." } = flags;
+  const minutes = Number(flags.minutes);
+  if (path === undefined || out === undefined || !(minutes > 0)) {
+    throw new UsageError(`A recipe, --minutes above 0 and --out are needed.\n${USAGE}`);
+  }
+  const place = (["backend", "threads"] as const).flatMap((name) =>
+    flags[name] === undefined ? [] : [`--${name}`, flags[name]]
+  );
+  const stages = parseRecipe(await Deno.readTextFile(path), { out, data });
+  const end = performance.now() + minutes * 60_000;
+  for (const [i, stage] of stages.entries()) {
+    const folder = `${out}/${stage.name}`, done = `${folder}/finished`;
+    if (await exists(done)) continue;
+    if (await exists(`${folder}/checkpoint`)) {
+      await run(stage.task, ["--resume", folder, ...place], false);
+    } else {
+      const { rate, perStep } = await measure(stage, place);
+      const rest = stages.slice(i).reduce((sum, { share }) => sum + share, 0);
+      const seconds = (end - performance.now()) / 1000 * stage.share / rest;
+      const steps = stepsFor(seconds, rate, perStep);
+      console.error(
+        `${stage.name}: ${Math.round(rate)} tokens/s, ${steps} steps in ${Math.round(seconds)} s`,
+      );
+      const args = [...stage.args, ...place, "--steps", `${steps}`, "--out", folder];
+      await run(stage.task, args, false);
+    }
+    await Deno.writeTextFile(done, "");
+  }
+  const last = `${out}/${stages.at(-1)!.name}/best`;
+  console.error(`Finished. Make weights of it: deno task export ${last} ${out}/weights`);
+}
+
+if (import.meta.main) {
+  try {
+    await main();
+  } catch (error) {
+    console.error(`error: ${error instanceof Error ? error.message : error}`);
+    Deno.exitCode = error instanceof UsageError ? 2 : 1;
+  }
+}
