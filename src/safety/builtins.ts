@@ -141,10 +141,11 @@ export class Builtins {
   #source(args: Word[], run: Run): Word {
     const path = args[0];
     if (!path) return [];
-    const content = literal(path) === "/dev/stdin"
-      ? run.stdin
-      : this.#executor.file(path, run.scope);
-    return content ? this.#inPlace(content, run, "source") : [];
+    const isStdin = literal(path) === "/dev/stdin";
+    const content = isStdin ? run.stdin : this.#executor.file(path, run.scope);
+    // A library that is a file is taken on trust; what a command prints is code like any other.
+    const what = isStdin || render(path).startsWith("<(") ? "eval" : "source";
+    return content ? this.#inPlace(content, run, what) : [];
   }
 
   /** Notes the file that a download goes to; what it prints is left to the rest. */
