@@ -14,6 +14,7 @@ import {
   scoreStories,
   SCORING_RULE,
 } from "../evaluate.ts";
+import { COMMAND_RULE, type CommandsScore, GUESSES, scoreCommands } from "../evaluate_commands.ts";
 import type { InferenceChoice, Precision } from "../generator/engine.ts";
 import { Bashling } from "../generator/generator.ts";
 import { checkOptions, type GenerateOptions } from "../generator/options.ts";
@@ -24,16 +25,18 @@ import { UsageError } from "./usage.ts";
 /** Text of `bashling eval --help`. */
 export const EVAL_HELP = `Measure a model on files that it has never seen.
 
-Usage: bashling eval [options] --stories FILE | --pairs FILE | --scripts PATH | --prompts FILE ...
+Usage: bashling eval [options] --stories FILE | --pairs FILE | --scripts PATH | --commands FILE
+                      | --prompts FILE ...
 
 What to measure
   --stories FILE             bits per byte of stories: .txt[.gz], <|endoftext|> between them
   --pairs FILE               bits per byte of English-command pairs, .jsonl[.gz], in the prompt form
   --scripts PATH             bits per byte of bash in the prompt form: a folder of *.sh, or a
                              .jsonl[.gz] file
+  --commands FILE            English-command pairs: guess each command, five times, and compare
   --prompts FILE             generate a script for each line; how many end, and pass bash -n
   --shellcheck               ask shellcheck too, for errors, about the generated scripts
-  --limit N                  only the first N documents and prompts (all)
+  --limit N                  only the first N documents, pairs and prompts (all)
 How
   --max-tokens N             of each generated script (200)
   --temperature X            of generated scripts; repeatable, each prompt at each (0.8)
@@ -54,6 +57,7 @@ interface Evaluation {
   stories?: FileScore;
   pairs?: FileScore;
   scripts?: FileScore;
+  commands?: CommandsScore;
   prompts?: PromptsEvaluation;
 }
 
@@ -64,15 +68,19 @@ export async function evaluateFiles(args: string[]): Promise<number> {
     throw new UsageError(
       `eval knows no ${
         flags.positional[0]
-      }: name files with --stories, --pairs, --scripts or --prompts.`,
+      }: name files with --stories, --pairs, --scripts, --commands or --prompts.`,
     );
   }
-  const [stories, pairs, scripts, prompts] = ["stories", "pairs", "scripts", "prompts"].map((
-    name,
-  ) => flags.text(name));
-  if (!stories && !pairs && !scripts && !prompts) {
+  const [stories, pairs, scripts, commands, prompts] = [
+    "stories",
+    "pairs",
+    "scripts",
+    "commands",
+    "prompts",
+  ].map((name) => flags.text(name));
+  if (!stories && !pairs && !scripts && !commands && !prompts) {
     throw new UsageError(
-      "Nothing to measure was given: give --stories, --pairs, --scripts or --prompts.",
+      "Nothing to measure was given: give --stories, --pairs, --scripts, --commands or --prompts.",
     );
   }
   const limit = flags.whole("limit");
@@ -104,6 +112,7 @@ export async function evaluateFiles(args: string[]): Promise<number> {
       backend: flags.text("backend") as InferenceChoice | undefined,
       precision: flags.text("precision") as Precision | undefined,
       threads: flags.whole("threads"),
+      streams: commands ? GUESSES : 1,
     });
     const options = (what: string): EvaluationOptions => ({
       limit,
@@ -114,6 +123,7 @@ export async function evaluateFiles(args: string[]): Promise<number> {
     if (stories) result.stories = await scoreStories(model, stories, options("stories"));
     if (pairs) result.pairs = await scoreScripts(model, pairs, options("pairs"));
     if (scripts) result.scripts = await scoreScripts(model, scripts, options("scripts"));
+    if (commands) result.commands = await scoreCommands(model, commands, options("commands"));
     if (prompts) {
       result.prompts = await scorePrompts(model, prompts, {
         ...options("prompts"),
@@ -145,7 +155,7 @@ function progress(what: string): EvaluationOptions["onProgress"] {
     writeNote(`\r\x1b[2K${done < total ? `${what} ${grouped(done)} of ${grouped(total)}` : ""}`);
 }
 
-function show({ prompts, ...files }: Evaluation): void {
+function show({ commands, prompts, ...files }: Evaluation): void {
   const scored = Object.entries(files).filter(([, score]) => score !== undefined);
   if (scored.length > 0) {
     writeOut(table([
@@ -161,6 +171,22 @@ function show({ prompts, ...files }: Evaluation): void {
     ]));
     writeOut(`\n${SCORING_RULE}\n`);
   }
+  if (commands) {
+    const share = (value: number) => `${(100 * value).toFixed(1)} %`;
+    writeOut(
+      (scored.length > 0 ? "\n" : "") + table([
+        ["", "pairs", "template", "template of five", "NLC2CMD of five", "first utility"],
+        [
+          "commands",
+          grouped(commands.pairs),
+          share(commands.template),
+          share(commands.templateOfFive),
+          commands.nlc2cmd.toFixed(3),
+          share(commands.firstUtility),
+        ],
+      ]) + `\n${COMMAND_RULE}\n`,
+    );
+  }
   if (prompts) {
     const all = { name: "all", ...prompts };
     const rows = prompts.byTemperature?.map((score) => ({
@@ -172,7 +198,7 @@ function show({ prompts, ...files }: Evaluation): void {
         ? otherwise
         : `${grouped(count)} (${(100 * count / scripts).toFixed(1)} %)`;
     writeOut(
-      (scored.length > 0 ? "\n" : "") + table([
+      (scored.length > 0 || commands ? "\n" : "") + table([
         ["", "scripts", "ended by the model", "pass bash -n", "no shellcheck error", "mean tokens"],
         ...[...rows ?? [], all].map((score) => [
           score.name,
