@@ -12,6 +12,7 @@
 
 import { parseArgs } from "@std/cli";
 import { bashChecker, scoreScripts, scoreStories, SCORING_RULE } from "../src/evaluate.ts";
+import { COMMAND_RULE, GUESSES, scoreCommands } from "../src/evaluate_commands.ts";
 import { Bashling } from "../src/generator/generator.ts";
 import { type ModelConfig, PRESETS } from "../src/model/config.ts";
 import { parameterLayout } from "../src/model/parameters.ts";
@@ -108,7 +109,7 @@ async function describeRun(folder: string): Promise<string[]> {
   ];
 }
 
-using model = await Bashling.load({ weights });
+using model = await Bashling.load({ weights, streams: GUESSES });
 const { config } = model;
 const check = await bashChecker();
 const rows: string[] = [];
@@ -126,6 +127,8 @@ for (
     } |`,
   );
 }
+const commands = await scoreCommands(model, pairs);
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 const samples: string[] = [];
 let valid = 0, validFree = 0;
 for (const [i, prompt] of PROMPTS.entries()) {
@@ -178,6 +181,18 @@ const card = [
   ...rows,
   "",
   `${SCORING_RULE} Measured by \`deno task evaluate\`.`,
+  "",
+  "## Commands",
+  "",
+  `Five guesses for each sentence of ${
+    baseName(pairs)
+  }, none of whose templates stood in training. ` +
+  `The first has the right template in ${percent(commands.template)}, one of the five in ${
+    percent(commands.templateOfFive)
+  }; the first utility is right in ${percent(commands.firstUtility)}; NLC2CMD score of five ${
+    commands.nlc2cmd.toFixed(3)
+  }. ${COMMAND_RULE} Measured by \`deno task evaluate --commands\`; \`scripts/retrieval.ts\` measures ` +
+  "what the most similar training sentences give.",
   "",
   "## Ten samples, unpicked",
   "",
