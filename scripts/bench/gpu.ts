@@ -1,0 +1,3 @@
+export function benchGpu(..._: unknown[]): never {
+  throw new Error("todo");
+}
