@@ -13,34 +13,35 @@ async function run(bench: string, options: Options, adapter: AdapterKind): Promi
   const { rounds, threads, python, weights } = options;
   const isGpu = adapter === "real";
   const shared = { rounds, threads, python, steps: options.steps ?? (isGpu ? 10 : 1) };
-  const each = async (measure: (one: Case) => Promise<Result[]>): Promise<Result[]> => {
+  const each = async (
+    list: Case[],
+    measure: (one: Case) => Promise<Result[]>,
+  ): Promise<Result[]> => {
     const results: Result[] = [];
-    for (const one of cases(options, adapter)) {
+    for (const one of list) {
       for (const result of await measure(one)) {
-        results.push({ ...result, input: `${one.preset}, ${result.input}` });
+        const input = [one.preset, result.input].filter(Boolean).join(", ");
+        results.push({ ...result, input });
       }
     }
     return results;
   };
+  const all = cases(options, adapter);
   switch (bench) {
     case "train": {
       const { benchTrain, TRAINEES } = await import("./train.ts");
       const contenders = wanted(TRAINEES, options);
-      return await each((one) => benchTrain({ ...shared, ...one, contenders }));
+      return await each(all, (one) => benchTrain({ ...shared, ...one, contenders }));
     }
     case "decode": {
       const { benchDecode, DECODERS } = await import("./decode.ts");
       const contenders = wanted(DECODERS, options), { tokens } = options;
       const task = { ...shared, contenders, tokens, promptLength: PROMPT_LENGTH };
       const counts = options.streams ?? (isGpu ? [1, 64] : [1]);
-      const models = { ...options, batchSizes: [1], lengths: [1] }; // one case for each preset
+      const models = cases({ ...options, batchSizes: [1], lengths: [1] }, adapter);
       const results: Result[] = [];
-      for (const { config, preset } of cases(models, adapter)) {
-        for (const streams of counts) {
-          for (const result of await benchDecode({ ...task, config, streams })) {
-            results.push({ ...result, input: `${preset}, ${result.input}` });
-          }
-        }
+      for (const streams of counts) {
+        results.push(...await each(models, (one) => benchDecode({ ...task, ...one, streams })));
       }
       return results;
     }
@@ -62,8 +63,10 @@ async function run(bench: string, options: Options, adapter: AdapterKind): Promi
     case "matmul": {
       const { benchMatmul, MULTIPLIERS } = await import("./matmul.ts");
       const contenders = wanted(MULTIPLIERS, options);
-      return await each(({ config, batchSize, sequenceLength }) =>
-        benchMatmul({ ...shared, config, contenders, rows: batchSize * sequenceLength })
+      return await each(
+        all,
+        ({ config, batchSize, sequenceLength }) =>
+          benchMatmul({ ...shared, config, contenders, rows: batchSize * sequenceLength }),
       );
     }
     case "tokenizer": {
@@ -75,7 +78,7 @@ async function run(bench: string, options: Options, adapter: AdapterKind): Promi
     }
     case "memory": {
       const { benchMemory } = await import("./memory.ts");
-      const [{ preset, config }] = cases(options, adapter);
+      const [{ preset, config }] = all;
       // The size of the promise: a batch of 8 whole contexts.
       const task = { preset, batchSize: 8, sequenceLength: config.contextLength };
       return await benchMemory({ ...task, growthSteps: options.growth, threads, weights });
@@ -86,7 +89,7 @@ async function run(bench: string, options: Options, adapter: AdapterKind): Promi
     }
     case "profile": {
       const { benchProfile } = await import("./profile.ts");
-      return await each((one) => benchProfile({ ...shared, ...one }));
+      return await each(all, (one) => benchProfile({ ...shared, ...one }));
     }
     case "cost": {
       const { benchCost } = await import("./cost.ts");

@@ -90,15 +90,15 @@ const jax = (device: "wasm" | "webgpu"): Start => async (stack) => {
 const tfjs = (device: "wasm" | "webgpu"): Start => async (stack) => {
   const tf = await import("../../src/tfjs/tf.ts");
   tf.enableProdMode(); // or its cpu backend advises to install another package
-  let description = `TensorFlow.js ${tf.version_core}, webgpu`;
-  if (device === "wasm") {
-    const { getThreadsCount } = await import("npm:@tensorflow/tfjs-backend-wasm@4.22.0");
-    description = `XNNPACK, ${getThreadsCount()} thread(s)`;
-  }
+  // Importing the package makes its backend known.
+  const wasm = device === "wasm" && await import("npm:@tensorflow/tfjs-backend-wasm@4.22.0");
   const activate = async (): Promise<void> => {
     if (!await tf.setBackend(device)) throw new Error(`tfjs cannot start its ${device} backend`);
   };
   await activate();
+  const description = wasm
+    ? `XNNPACK, ${wasm.getThreadsCount()} thread(s)`
+    : `TensorFlow.js ${tf.version_core}, webgpu`;
   return {
     description,
     prepare({ m, n, k, a: left, b: right }) {

@@ -16,7 +16,7 @@ import type { Trainee } from "../train.ts";
 export interface TorchOptions {
   /** The Python that has it; python3 if absent. */
   python?: string;
-  /** Threads on a CPU; PyTorch's own choice if absent. */
+  /** Threads on a CPU; all cores if absent. */
   threads?: number;
 }
 
@@ -46,7 +46,8 @@ class TorchProcess implements Disposable {
   }
 
   /** @throws {Error} if there is no Python, or it has no PyTorch. */
-  static async start({ python = "python3", threads }: TorchOptions): Promise<TorchProcess> {
+  static async start(options: TorchOptions): Promise<TorchProcess> {
+    const { python = "python3", threads = navigator.hardwareConcurrency } = options;
     const script = new URL("./torch_gpt.py", import.meta.url);
     const folder = await Deno.makeTempDir();
     const path = `${folder}/torch_gpt.py`;
@@ -66,7 +67,7 @@ class TorchProcess implements Disposable {
     const hello: Hello = { torch: "", device: "", cuda: false };
     const process = new TorchProcess(child, folder, hello);
     try {
-      Object.assign(hello, await process.ask({ do: "hello", threads: threads ?? null }));
+      Object.assign(hello, await process.ask({ do: "hello", threads }));
     } catch (error) {
       process[Symbol.dispose]();
       throw error;

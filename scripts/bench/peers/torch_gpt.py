@@ -184,8 +184,7 @@ products = []
 
 
 def do_hello(threads):
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
     name = torch.cuda.get_device_name() if CUDA else f"cpu, {torch.get_num_threads()} thread(s)"
     return {"torch": torch.__version__, "device": name, "cuda": CUDA}
 
