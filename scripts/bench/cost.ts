@@ -30,6 +30,9 @@ const GRIDS = {
 const ENOUGH = 500;
 const MOST_STEPS = 20;
 
+/** Seconds after which no cell is started, unless the user gives others. */
+const LIMIT = 240;
+
 /** A measured cell of the grid. */
 type Cell = Case & { stepMs: number; tokensPerSecond: number; megabytes: number; gflops: number };
 
@@ -40,7 +43,7 @@ type Cell = Case & { stepMs: number; tokensPerSecond: number; megabytes: number;
  * left, have rows that say so.
  */
 export async function benchCost(options: Options, adapter: AdapterKind): Promise<Result[]> {
-  const { backends, threads, limit } = options;
+  const { backends, threads, limit = LIMIT } = options;
   const isGpu = adapter === "real" && backends.includes("webgpu");
   const name = isGpu || !backends.includes("wasm") ? "webgpu" : "wasm";
   const chosen = await chooseBackend({
@@ -159,7 +162,7 @@ function figure(cells: Cell[], machine: string): string {
     ticks: lengths.map((length) => [length, String(length)]),
     logarithmic: true,
   };
-  const marks = roundNumbers(Math.min(...rates), Math.max(...rates));
+  const marks = roundNumbers(Math.min(...rates), 2 * Math.max(...rates)); // the legend needs room
   const y: Axis = {
     label: "tokens per second",
     low: marks[0],
@@ -173,21 +176,14 @@ function figure(cells: Cell[], machine: string): string {
   return lineChart({ title: `Training on ${machine}`, x, y, curves: sorted });
 }
 
-/** Numbers 1, 2 and 5 times a power of ten, from one at or below `low` to one at or above `high`. */
+/** Numbers 1, 2 and 5 times a power of ten, from the last at or below `low` to one above `high`. */
 function roundNumbers(low: number, high: number): number[] {
   const numbers: number[] = [];
-  for (
-    let power = 10 ** Math.floor(Math.log10(low));
-    numbers.length === 0 || numbers.at(-1)! < high;
-    power *= 10
-  ) {
-    for (const digit of [1, 2, 5]) {
-      const number = digit * power;
-      if (number * 2.5 <= low) continue;
-      if (numbers.length === 0 || numbers.at(-1)! < high) numbers.push(number);
-    }
+  for (let power = 10 ** Math.floor(Math.log10(low)); power <= 10 * high; power *= 10) {
+    numbers.push(power, 2 * power, 5 * power);
   }
-  return numbers;
+  const first = numbers.findLastIndex((number) => number <= low);
+  return numbers.slice(first, numbers.findIndex((number) => number > high) + 1);
 }
 
 const text = (value: number): string => value.toLocaleString("en", { maximumSignificantDigits: 3 });

@@ -35,9 +35,10 @@ tells how each figure is measured.
   --growth N           steps, and generations, over which memory must not grow (default: 1000)
   --threads N          threads on a CPU (default: all cores)
   --python COMMAND     the Python that has PyTorch (default: python3)
-  --limit SECONDS      cost: start no cell later than this (default: 240)
+  --limit SECONDS      cost: start no cell later than this (default: 240); gpu: for all parts together
+                       (default: 570)
   --svg FILE           cost: where its figure is written (default: nowhere)
-  --output DIR         gpu: where results are written (default: dist/bench)
+  --output DIR         gpu: where results are written (default: dist/bench/results)
   --only LIST          gpu: the parts to run; other results in the folder stay
   --smoke              gpu: tiny sizes, to see whether everything runs
   --json               print the JSON line alone
@@ -74,7 +75,7 @@ export interface Options {
   tokens: number;
   rounds: number;
   growth: number;
-  limit: number;
+  limit?: number;
   threads?: number;
   python?: string;
   text?: string;
@@ -166,13 +167,13 @@ export function parse(args: string[]): Options | "help" {
     tokens: number("tokens", 64),
     rounds: number("rounds", 5),
     growth: number("growth", 1000),
-    limit: number("limit", 240),
+    limit: number("limit", undefined),
     threads: number("threads", undefined),
     python: flags.python,
     text: flags.text,
     weights: flags.weights,
     svg: flags.svg,
-    output: flags.output ?? "dist/bench",
+    output: flags.output ?? "dist/bench/results",
     only: flags.only?.split(","),
     smoke: flags.smoke,
     json: flags.json,
