@@ -1,5 +1,5 @@
 /**
- * Tokens per second of one stream: cached decoding, the likeliest token next.
+ * Tokens per second of one stream or many: cached decoding, the likeliest token next.
  *
  * @module
  */
@@ -11,27 +11,28 @@ import { int8Tensors, quantizeModel } from "../../src/model/int8.ts";
 import { initialParameters, parameterTensors } from "../../src/model/parameters.ts";
 import { SHIPPED_WEIGHTS } from "../../src/model/shipped.ts";
 import { Random } from "../../src/random.ts";
-import { adapterKind, alternate, reason, type Result, type Runner } from "./measure.ts";
+import { adapterKind, named, reason, type Result, type Runner, timeAll } from "./measure.ts";
 
 /** What every contender is given. */
 interface Task {
   config: ModelConfig;
   /** The parameters. */
   pool: Float32Array<ArrayBuffer>;
-  /** Tokens, two at least. */
-  prompt: Uint32Array;
+  /** Tokens of each stream, two at least, as many of each. */
+  prompts: Uint32Array[];
   threads?: number;
-  /** Logits (V) after the prompt in f32, which a contender must give too. */
-  expected: Float32Array;
+  python?: string;
+  /** Logits (V) after the first and the last prompt in f32, which a contender must give too. */
+  expected: { first: Float32Array; last: Float32Array };
   /** Takes over what must be disposed of. */
   stack: AsyncDisposableStack;
 }
 
-/** One stream whose cache holds the prompt, and whose logits after it were right. */
+/** Streams whose cache holds their prompts, and whose logits after those were right. */
 interface Contender {
   description: string;
-  /** Puts `token` into the cache at `position`, then draws the likeliest token `count` times. */
-  decode(token: number, position: number, count: number): Promise<unknown>;
+  /** Puts a token of each stream into the cache at `position`, then draws `count` tokens of each. */
+  decode(tokens: Uint32Array, position: number, count: number): Promise<unknown>;
 }
 
 type Make = (task: Task) => Promise<Contender>;
@@ -50,26 +51,40 @@ interface Decoding {
  */
 const TOLERANCE = { f32: 1e-3, int8: 3e-2 };
 
-/** Wraps a decoder once its logits at the prompt's last token have been checked. */
+/** Wraps a decoder once its logits at the prompts' last tokens have been checked. */
 async function checkedDecoder(
   decoder: Decoding,
   description: string,
-  { prompt, expected }: Task,
+  { prompts, expected }: Task,
   precision: keyof typeof TOLERANCE,
 ): Promise<Contender> {
-  const last = prompt.length - 1;
-  decoder.prefill(0, prompt.subarray(0, last));
-  const [logits] = await decoder.step(prompt.subarray(last), Uint32Array.of(last));
-  checkLogits(await logits!.all(), expected, precision);
+  const last = prompts[0].length - 1;
+  prompts.forEach((prompt, slot) => decoder.prefill(slot, prompt.subarray(0, last)));
+  const positions = new Uint32Array(prompts.length).fill(last);
+  const logits = await decoder.step(Uint32Array.from(prompts, (prompt) => prompt[last]), positions);
+  checkLogits(await logits[0]!.all(), expected.first, precision);
+  checkLogits(await logits.at(-1)!.all(), expected.last, precision);
   return {
     description,
-    decode: async (token, position, count) => {
-      for (let i = 0; i < count; i++) {
-        const [next] = await decoder.step(Uint32Array.of(token), Uint32Array.of(position + i));
-        token = next!.ids[0] ?? argmax(await next!.all());
-      }
-    },
+    decode: (tokens, position, count) => decodeLikeliest(decoder, tokens, position, count),
   };
+}
+
+/** Draws the likeliest token of every stream `count` times, with a readback for each step. */
+async function decodeLikeliest(
+  decoder: Decoding,
+  first: Uint32Array,
+  position: number,
+  count: number,
+): Promise<void> {
+  let tokens = first;
+  for (let i = 0; i < count; i++) {
+    const positions = new Uint32Array(tokens.length).fill(position + i);
+    const logits = await decoder.step(tokens, positions);
+    tokens = Uint32Array.from(
+      await Promise.all(logits.map(async (next) => next!.ids[0] ?? argmax(await next!.all()))),
+    );
+  }
 }
 
 function checkLogits(
@@ -89,11 +104,12 @@ function argmax(values: Float32Array): number {
   return best;
 }
 
-/** A decoder of ours. */
+/** A decoder of ours, for `streams` streams. */
 async function ownDecoder(
   name: "wasm" | "webgpu",
   precision: "f32" | "int8",
-  { config, pool, threads, stack }: Omit<Task, "prompt" | "expected">,
+  streams: number,
+  { config, pool, threads, stack }: Pick<Task, "config" | "pool" | "threads" | "stack">,
 ): Promise<{ decoder: Decoder; description: string }> {
   const { backend } = await chooseBackend({
     backend: name,
@@ -104,15 +120,15 @@ async function ownDecoder(
   const { description } = backend;
   if (precision === "int8") {
     const params = int8Tensors(backend, config, quantizeModel(config, pool));
-    return { decoder: new Decoder(backend, config, params), description };
+    return { decoder: new Decoder(backend, config, params, streams), description };
   }
   const params = parameterTensors(backend, config);
   backend.write(params.pool, pool);
-  return { decoder: new Decoder(backend, config, params), description };
+  return { decoder: new Decoder(backend, config, params, streams), description };
 }
 
 const own = (name: "wasm" | "webgpu", precision: "f32" | "int8"): Make => async (task) => {
-  const { decoder, description } = await ownDecoder(name, precision, task);
+  const { decoder, description } = await ownDecoder(name, precision, task.prompts.length, task);
   return await checkedDecoder(decoder, description, task, precision);
 };
 
@@ -126,26 +142,43 @@ const tfjs = (device: "cpu" | "webgpu"): Make => async (task) => {
 
 const jax: Make = async (task) => {
   const { JaxDecoder } = await import("./peers/jax_decode.ts");
-  const { prompt, stack } = task, last = prompt.length - 1;
+  const { prompts: [prompt], stack } = task, last = prompt.length - 1;
   const decoder = stack.use(await JaxDecoder.create(task.config, task.pool));
   const step = (token: number, position: number) =>
     decoder.step(Uint32Array.of(token), Uint32Array.of(position));
   decoder.prefill(0, prompt.subarray(0, last));
-  checkLogits(await step(prompt[last], last), task.expected, "f32");
+  checkLogits(await step(prompt[last], last), task.expected.first, "f32");
   return {
     description: "jax-js, wasm, jit",
-    decode: async (token, position, count) => {
+    decode: async ([token], position, count) => {
       for (let i = 0; i < count; i++) token = argmax(await step(token, position + i));
     },
   };
 };
 
-const llama: Make = async ({ config, pool: parameters, prompt, expected: logits, ...task }) => {
+const llama: Make = async ({ config, pool: parameters, prompts: [prompt], ...task }) => {
   const { LlamaDecoder } = await import("./peers/llama_decode.ts");
   const tokenizerJson = await Deno.readTextFile(new URL("tokenizer.json", SHIPPED_WEIGHTS));
   const threads = task.threads ?? navigator.hardwareConcurrency;
-  const weights = { config, parameters, tokenizerJson };
-  return task.stack.use(await LlamaDecoder.checked(weights, { prompt, logits }, threads));
+  const weights = { config, parameters, tokenizerJson }, logits = task.expected.first;
+  const decoder = await LlamaDecoder.checked(weights, { prompt, logits }, threads);
+  task.stack.use(decoder);
+  return {
+    description: decoder.description,
+    decode: ([token], position, count) => decoder.decode(token, position, count),
+  };
+};
+
+const torch: Make = async ({ config, pool, prompts, expected, stack, threads, python }) => {
+  const { TorchDecoder } = await import("./peers/torch.ts");
+  const decoder = stack.use(await TorchDecoder.create(config, pool, { threads, python }));
+  const logits = await decoder.prefill(prompts), V = config.vocabSize;
+  checkLogits(logits.subarray(0, V), expected.first, "f32");
+  checkLogits(logits.subarray(logits.length - V), expected.last, "f32");
+  return {
+    description: decoder.description,
+    decode: (tokens, position, count) => decoder.decode(tokens, position, count),
+  };
 };
 
 /** All contenders. */
@@ -153,11 +186,16 @@ export const DECODERS: Record<string, Make> = {
   "wasm int8": own("wasm", "int8"),
   "wasm f32": own("wasm", "f32"),
   "webgpu f32": own("webgpu", "f32"),
+  "webgpu int8": own("webgpu", "int8"),
   "llama.cpp Q8_0": llama,
   "jax-js wasm": jax,
   "tfjs cpu": tfjs("cpu"),
   "tfjs webgpu": tfjs("webgpu"),
+  "pytorch": torch,
 };
+
+/** Those that advance many streams together. */
+const MANY = /^(wasm|webgpu|pytorch)\b/;
 
 /** Options of {@linkcode benchDecode}. */
 export interface DecodeBenchOptions {
@@ -165,64 +203,76 @@ export interface DecodeBenchOptions {
   config: ModelConfig;
   /** Contenders by name, see {@linkcode DECODERS}. */
   contenders: string[];
-  /** Tokens of the prompt. */
+  /** Streams that are decoded together. */
+  streams: number;
+  /** Tokens of a stream's prompt. */
   promptLength: number;
   /** Tokens drawn after it. */
   tokens: number;
   /** Timed runs of each contender. */
   rounds: number;
-  /** Threads of wasm and llama.cpp; all cores if absent. */
+  /** Threads on a CPU; all cores if absent. */
   threads?: number;
+  /** The Python that has PyTorch; python3 if absent. */
+  python?: string;
 }
 
 /** Tokens drawn on a software adapter and on tfjs's cpu backend. */
 const SLOW_TOKENS = 8;
 
 /**
- * Times decoding from a cache that holds a prompt, with random weights. A contender is timed only
- * after its logits at the prompt's last token have been those of wasm in f32.
+ * Times decoding from caches that hold prompts, with random weights. A contender is timed only after
+ * its logits at the last token of the first and of the last prompt have been those of wasm in f32.
+ * With many streams, those contenders that decode one at a time are left out.
  */
 export async function benchDecode(options: DecodeBenchOptions): Promise<Result[]> {
-  const { config, promptLength, threads } = options;
+  const { config, streams, promptLength, threads, python } = options;
   const software = await adapterKind() === "software";
   const pool = initialParameters(config, 1), random = new Random(2);
-  const prompt = Uint32Array.from({ length: promptLength }, () => random.below(config.vocabSize));
+  const prompts = Array.from(
+    { length: streams },
+    () => Uint32Array.from({ length: promptLength }, () => random.below(config.vocabSize)),
+  );
   const last = promptLength - 1;
 
   await using stack = new AsyncDisposableStack();
-  const oracle = (await ownDecoder("wasm", "f32", { config, pool, threads: 1, stack })).decoder;
-  oracle.prefill(0, prompt.subarray(0, last));
-  const [logits] = await oracle.step(prompt.subarray(last), Uint32Array.of(last));
-  const expected = await logits!.all();
+  const { decoder: oracle } = await ownDecoder("wasm", "f32", 1, { config, pool, threads, stack });
+  const logitsOf = async (prompt: Uint32Array): Promise<Float32Array> => {
+    oracle.prefill(0, prompt.subarray(0, last));
+    const [logits] = await oracle.step(prompt.subarray(last), Uint32Array.of(last));
+    return await logits!.all();
+  };
+  const expected = {
+    first: await logitsOf(prompts[0]),
+    last: await logitsOf(prompts[streams - 1]),
+  };
 
   const results: Result[] = [], timed: { result: Result; runner: Runner }[] = [];
   for (const contender of options.contenders) {
+    if (streams > 1 && !MANY.test(contender)) continue;
     const onSoftware = software && contender.includes("webgpu");
     const slow = onSoftware || contender === "tfjs cpu";
     const tokens = slow ? Math.min(SLOW_TOKENS, options.tokens) : options.tokens;
     const result: Result = {
       bench: "decode",
       contender,
-      input: `${promptLength} + ${tokens}`,
+      input: `${named(streams)}, ${promptLength} + ${tokens}`,
       unit: "tokens/s",
       note: "",
+      figures: { streams },
     };
     results.push(result);
     try {
-      const task = { config, pool, prompt, threads, expected, stack };
-      const { decode, description } = await DECODERS[contender](task).then((made) => ({
-        description: made.description,
-        decode: made.decode.bind(made),
-      }));
-      result.note = `${description}${onSoftware ? "; SOFTWARE ADAPTER" : ""}`;
-      const first = argmax(expected);
-      const run = async (): Promise<void> => void await decode(first, promptLength, tokens);
-      timed.push({ result, runner: { work: tokens, run } });
+      const task = { config, pool, prompts, threads, python, expected, stack };
+      const made = await DECODERS[contender](task);
+      result.note = `${made.description}${onSoftware ? "; SOFTWARE ADAPTER" : ""}`;
+      const first = Uint32Array.from(prompts, (prompt) => prompt[last]);
+      const run = async () => void await made.decode(first, promptLength, tokens);
+      timed.push({ result, runner: { work: streams * tokens, run } });
     } catch (error) {
       result.note = `not run: ${reason(error)}`;
     }
   }
-  const rates = await alternate(timed.map(({ runner }) => runner), options.rounds);
-  timed.forEach(({ result }, i) => result.value = rates[i]);
+  await timeAll(timed, options.rounds);
   return results;
 }

@@ -7,7 +7,15 @@
 import { chooseBackend } from "../../src/backend/select.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { Random } from "../../src/random.ts";
-import { adapterKind, alternate, expectNear, reason, type Result, type Runner } from "./measure.ts";
+import {
+  adapterKind,
+  expectNear,
+  reason,
+  type Result,
+  type Runner,
+  timeAll,
+  usesGpu,
+} from "./measure.ts";
 
 interface Product {
   m: number;
@@ -21,7 +29,8 @@ interface Product {
 
 /** One product, ready to run again and again. */
 interface Prepared {
-  run(): Promise<void>;
+  /** Multiplies `times` times, then waits once for the last. */
+  run(times: number): Promise<void>;
   /** The result of the last run (m, n). */
   read(): Promise<Float32Array>;
 }
@@ -29,10 +38,10 @@ interface Prepared {
 /** Starts a contender once, for all products; `stack` receives what must be disposed of. */
 type Start = (
   stack: DisposableStack,
-  threads?: number,
-) => Promise<{ description: string; prepare(product: Product): Prepared }>;
+  machine: Pick<MatmulBenchOptions, "threads" | "python">,
+) => Promise<{ description: string; prepare(product: Product): Prepared | Promise<Prepared> }>;
 
-const own = (name: "wasm" | "webgpu"): Start => async (stack, threads) => {
+const own = (name: "wasm" | "webgpu"): Start => async (stack, { threads }) => {
   const { backend } = await chooseBackend({
     backend: name,
     purpose: "train",
@@ -46,8 +55,8 @@ const own = (name: "wasm" | "webgpu"): Start => async (stack, threads) => {
       backend.write(a, left);
       backend.write(b, right);
       const program = backend.record((ops) => ops.matmul({ out, a, b }));
-      const run = (): Promise<void> => {
-        backend.run(program);
+      const run = (times: number): Promise<void> => {
+        for (let i = 0; i < times; i++) backend.run(program);
         return backend.finish();
       };
       return { run, read: () => backend.read(out) };
@@ -55,19 +64,20 @@ const own = (name: "wasm" | "webgpu"): Start => async (stack, threads) => {
   };
 };
 
-const jax: Start = async (stack) => {
+const jax = (device: "wasm" | "webgpu"): Start => async (stack) => {
   const { jit, numpy: np } = await import("npm:@jax-js/jax@0.1.25");
   const { float32, startJax } = await import("./peers/jax_gpt.ts");
-  await startJax("wasm");
+  await startJax(device);
   const product = jit(np.matmul);
   stack.defer(() => product.dispose());
   return {
-    description: "jax-js, wasm, jit",
+    description: `jax-js, ${device}, jit`,
     prepare({ m, n, k, a: left, b: right }) {
       const [a, b] = [float32(left, [m, k]), float32(right, [k, n])];
       const multiply = () => product(a.ref, b.ref);
       stack.defer(() => [a, b].forEach((array) => array.dispose()));
-      const run = async (): Promise<void> => {
+      const run = async (times: number): Promise<void> => {
+        for (let i = 1; i < times; i++) multiply().dispose();
         const out = multiply();
         await out.blockUntilReady();
         out.dispose();
@@ -77,22 +87,30 @@ const jax: Start = async (stack) => {
   };
 };
 
-const tfjs: Start = async (stack) => {
+const tfjs = (device: "wasm" | "webgpu"): Start => async (stack) => {
   const tf = await import("../../src/tfjs/tf.ts");
-  const { getThreadsCount } = await import("npm:@tensorflow/tfjs-backend-wasm@4.22.0");
   tf.enableProdMode(); // or its cpu backend advises to install another package
+  // Importing the package makes its backend known.
+  const wasm = device === "wasm" && await import("npm:@tensorflow/tfjs-backend-wasm@4.22.0");
   const activate = async (): Promise<void> => {
-    if (!await tf.setBackend("wasm")) throw new Error("tfjs cannot start its wasm backend");
+    if (!await tf.setBackend(device)) throw new Error(`tfjs cannot start its ${device} backend`);
   };
   await activate();
+  const description = wasm
+    ? `XNNPACK, ${wasm.getThreadsCount()} thread(s)`
+    : `TensorFlow.js ${tf.version_core}, webgpu`;
   return {
-    description: `XNNPACK, ${getThreadsCount()} thread(s)`,
+    description,
     prepare({ m, n, k, a: left, b: right }) {
       const a = tf.tensor2d(left, [m, k]), b = tf.tensor2d(right, [k, n]);
       stack.defer(() => tf.dispose([a, b]));
-      const run = async (): Promise<void> => {
+      const run = async (times: number): Promise<void> => {
         await activate();
-        tf.matMul(a, b).dispose(); // computed at once
+        for (let i = 1; i < times; i++) tf.matMul(a, b).dispose();
+        const out = tf.matMul(a, b);
+        const corner = tf.slice(out, [0, 0], [1, 1]); // one number waits as long as all do
+        await corner.data();
+        tf.dispose([out, corner]);
       };
       const read = async (): Promise<Float32Array> => {
         const out = tf.matMul(a, b);
@@ -105,12 +123,21 @@ const tfjs: Start = async (stack) => {
   };
 };
 
+const torch: Start = async (stack, machine) => {
+  const { TorchProducts } = await import("./peers/torch.ts");
+  const products = stack.use(await TorchProducts.create(machine));
+  return { description: products.description, prepare: (product) => products.prepare(product) };
+};
+
 /** All contenders. */
 export const MULTIPLIERS: Record<string, Start> = {
   "wasm": own("wasm"),
   "webgpu": own("webgpu"),
-  "jax-js wasm": jax,
-  "tfjs wasm": tfjs,
+  "jax-js wasm": jax("wasm"),
+  "jax-js webgpu": jax("webgpu"),
+  "tfjs wasm": tfjs("wasm"),
+  "tfjs webgpu": tfjs("webgpu"),
+  "pytorch": torch,
 };
 
 /** Options of {@linkcode benchMatmul}. */
@@ -121,10 +148,14 @@ export interface MatmulBenchOptions {
   rows: number;
   /** Contenders by name, see {@linkcode MULTIPLIERS}. */
   contenders: string[];
-  /** Timed runs of each product. */
+  /** Timed rounds of each product. */
   rounds: number;
-  /** Threads of wasm; all cores if absent. */
+  /** Multiplications of a round on a GPU, which is waited for once at the end; on a CPU one. */
+  steps: number;
+  /** Threads on a CPU; all cores if absent. */
   threads?: number;
+  /** The Python that has PyTorch; python3 if absent. */
+  python?: string;
 }
 
 /** Checks a spread of entries against sums in float64. */
@@ -157,24 +188,23 @@ export async function benchMatmul(options: MatmulBenchOptions): Promise<Result[]
   for (const contender of options.contenders) {
     const base = { bench: "matmul", contender, unit: "GFLOP/s" };
     try {
-      const { description, prepare } = await MULTIPLIERS[contender](stack, options.threads);
-      const warning = software && contender === "webgpu" ? "; SOFTWARE ADAPTER" : "";
+      const { description, prepare } = await MULTIPLIERS[contender](stack, options);
+      const warning = software && contender.includes("webgpu") ? "; SOFTWARE ADAPTER" : "";
       for (const [i, product] of products.entries()) {
-        const { n, k } = product, { run, read } = prepare(product);
-        await run();
+        const { n, k } = product, { run, read } = await prepare(product);
+        await run(1);
         check(product, await read());
+        const times = usesGpu(contender) ? options.steps : 1;
         const input = `${m} × ${k} · ${k} × ${n}`;
         const result: Result = { ...base, input, note: `${description}${warning}` };
         results.push(result);
-        timed[i].push({ result, runner: { work: 2 * m * n * k / 1e9, run } });
+        const runner = { work: times * 2 * m * n * k / 1e9, run: () => run(times) };
+        timed[i].push({ result, runner });
       }
     } catch (error) {
       results.push({ ...base, input: "", note: `not run: ${reason(error)}` });
     }
   }
-  for (const list of timed) {
-    const rates = await alternate(list.map(({ runner }) => runner), options.rounds);
-    list.forEach(({ result }, i) => result.value = rates[i]);
-  }
+  for (const list of timed) await timeAll(list, options.rounds);
   return results;
 }

@@ -21,6 +21,8 @@ export interface Result {
   note: string;
   /** Milliseconds from one token of a stream to its next, at these shares of all tokens. */
   latency?: { p50: number; p99: number };
+  /** Further figures of the row by name, with their units in it, such as `stepMs`. */
+  figures?: Record<string, number>;
 }
 
 /** Something that is timed. */
@@ -51,6 +53,28 @@ export async function alternate(runners: Runner[], rounds: number): Promise<numb
   return rates.map(median);
 }
 
+/** {@linkcode alternate}, with the rates put into rows. A runner that fails is out, and its row tells why. */
+export async function timeAll(
+  timed: readonly { result: Result; runner: Runner }[],
+  rounds: number,
+): Promise<void> {
+  const failed = new Set<Result>();
+  const runners = timed.map(({ result, runner: { work, run } }): Runner => ({
+    work,
+    run: async () => {
+      if (failed.has(result)) return;
+      try {
+        await run();
+      } catch (error) {
+        failed.add(result);
+        result.note = `failed: ${reason(error)}`;
+      }
+    },
+  }));
+  const rates = await alternate(runners, rounds);
+  timed.forEach(({ result }, i) => result.value = failed.has(result) ? undefined : rates[i]);
+}
+
 /**
  * Checks a figure against the expected one before anything is timed.
  * @throws {Error} if they differ by more than `tolerance`, relative to `expected`.
@@ -71,8 +95,21 @@ export function reason(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split("\n")[0];
 }
 
-/** What runs WebGPU here: nothing, a software adapter or a real one. */
-export async function adapterKind(): Promise<"none" | "software" | "real"> {
+/** A number of streams in words. */
+export function named(streams: number): string {
+  return `${streams} ${streams === 1 ? "stream" : "streams"}`;
+}
+
+/** Whether a contender computes on a GPU where there is one. */
+export function usesGpu(contender: string): boolean {
+  return /\bwebgpu\b|^pytorch/.test(contender);
+}
+
+/** What runs WebGPU: nothing, a software adapter or a real one. */
+export type AdapterKind = "none" | "software" | "real";
+
+/** What runs WebGPU here. */
+export async function adapterKind(): Promise<AdapterKind> {
   const adapter = await navigator.gpu?.requestAdapter();
   if (!adapter) return "none";
   return adapter.info.isFallbackAdapter ? "software" : "real";

@@ -6,11 +6,12 @@
  */
 
 import { chooseBackend } from "../../src/backend/select.ts";
-import { type ModelConfig, preset } from "../../src/model/config.ts";
+import type { ModelConfig } from "../../src/model/config.ts";
 import { initialParameters } from "../../src/model/parameters.ts";
 import { adamwHyper } from "../../src/trainer/adamw.ts";
 import { BackendEngine } from "../../src/trainer/engine.ts";
 import { reason } from "./measure.ts";
+import { modelShape } from "./options.ts";
 import { benchBatch } from "./train.ts";
 
 /** What memory.ts asks for. */
@@ -92,7 +93,7 @@ if (import.meta.main) {
     if (step === task.steps - 1) report.late = rss;
   };
   try {
-    if (task.what === "train") await train(task, preset(task.preset), after);
+    if (task.what === "train") await train(task, modelShape(task.preset), after);
     else if (task.what === "train growth") await train(task, GROWTH_MODEL, after);
     else await generate(task, after);
   } catch (error) {

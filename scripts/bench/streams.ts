@@ -11,7 +11,7 @@ import { parameterTensors } from "../../src/model/parameters.ts";
 import { SHIPPED_WEIGHTS } from "../../src/model/shipped.ts";
 import { loadWeights, type Weights } from "../../src/model/weights.ts";
 import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { median, reason, type Result } from "./measure.ts";
+import { median, named, reason, type Result } from "./measure.ts";
 
 /** Options of {@linkcode benchStreams}. */
 export interface StreamsBenchOptions {
@@ -104,8 +104,6 @@ export async function benchStreams(options: StreamsBenchOptions): Promise<Result
   });
   return [...results, ...failed];
 }
-
-const named = (streams: number): string => `${streams} ${streams === 1 ? "stream" : "streams"}`;
 
 /** Keeps all streams busy until the scripts run out. */
 async function runRound(model: Bashling, streams: number, prompts: string[]): Promise<Round> {

@@ -6,7 +6,7 @@
 
 import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { trainTokenizer } from "../../src/tokenizer/train.ts";
-import { alternate, reason, type Result, type Runner } from "./measure.ts";
+import { reason, type Result, type Runner, timeAll } from "./measure.ts";
 
 /** Encodes a text and says whether the ids are right. */
 interface Encoder {
@@ -140,7 +140,6 @@ export async function benchTokenizer(options: TokenizerBenchOptions): Promise<Re
   } catch (error) {
     training.note = `not run: ${reason(error)}`;
   }
-  const rates = await alternate(timed.map(({ runner }) => runner), options.rounds);
-  timed.forEach(({ result }, i) => result.value = rates[i]);
+  await timeAll(timed, options.rounds);
   return results;
 }

@@ -15,7 +15,15 @@ import {
   type TrainingEngine,
   type TrainingStats,
 } from "../../src/trainer/engine.ts";
-import { adapterKind, alternate, expectNear, reason, type Result, type Runner } from "./measure.ts";
+import {
+  adapterKind,
+  expectNear,
+  reason,
+  type Result,
+  type Runner,
+  timeAll,
+  usesGpu,
+} from "./measure.ts";
 
 /** What a training benchmark needs of a contender. */
 export type Trainee =
@@ -32,10 +40,14 @@ export interface TrainBenchOptions {
   batchSize: number;
   /** T, tokens of a sequence. */
   sequenceLength: number;
-  /** Timed steps of each contender. */
+  /** Timed rounds of each contender. */
   rounds: number;
-  /** Threads of wasm; all cores if absent. */
+  /** Steps of a round on a GPU, with one readback at the end; on a CPU a round is one step. */
+  steps: number;
+  /** Threads on a CPU; all cores if absent. */
   threads?: number;
+  /** The Python that has PyTorch; python3 if absent. */
+  python?: string;
 }
 
 interface Shape {
@@ -43,9 +55,13 @@ interface Shape {
   sequenceLength: number;
 }
 
-type Make = (config: ModelConfig, shape: Shape, threads?: number) => Promise<Trainee>;
+type Make = (
+  config: ModelConfig,
+  shape: Shape,
+  machine: Pick<TrainBenchOptions, "threads" | "python">,
+) => Promise<Trainee>;
 
-const own = (backend: "wasm" | "webgpu"): Make => async (config, shape, threads) => {
+const own = (backend: "wasm" | "webgpu"): Make => async (config, shape, { threads }) => {
   const chosen = await chooseBackend({
     backend,
     purpose: "train",
@@ -64,16 +80,24 @@ const jax = (device: "wasm" | "webgpu"): Make => async (config, { batchSize }) =
   return await JaxEngine.create(config, { batchSize, device });
 };
 
+const torch = (compiled: boolean): Make => async (config, { batchSize }, machine) => {
+  const { TorchEngine } = await import("./peers/torch.ts");
+  return await TorchEngine.create(config, { batchSize, compiled, ...machine });
+};
+
 /** All contenders; `cpu` is plain JavaScript. */
 export const TRAINEES: Record<string, Make> = {
   "wasm": own("wasm"),
   "webgpu": own("webgpu"),
   "jax-js wasm": jax("wasm"),
+  "jax-js webgpu": jax("webgpu"),
   "tfjs cpu": tfjs("cpu"),
   "tfjs webgpu": tfjs("webgpu"),
+  "pytorch": torch(false),
+  "pytorch compiled": torch(true),
 };
 
-/** What a contender of about 1 GFLOP/s is given instead: one short sequence. */
+/** What a contender of about 1 GFLOP/s is given instead at most: one short sequence. */
 const SLOW: Shape = { batchSize: 1, sequenceLength: 64 };
 
 /** Rows filled to the end with documents of random lengths. */
@@ -98,11 +122,12 @@ async function firstStep(trainee: Trainee, config: ModelConfig, batch: Batch) {
   const parameters = initialParameters(config, 1);
   const zeros = new Float32Array(parameters.length);
   await trainee.writeState({ parameters, m: zeros, v: zeros });
-  await trainee.trainStep([batch], hyper(0), 0);
+  await trainee.trainStep([batch], trainingHyper(0), 0);
   return await trainee.readStats();
 }
 
-const hyper = (step: number): Float32Array =>
+/** AdamW's numbers at a step of the benchmarks. */
+export const trainingHyper = (step: number): Float32Array<ArrayBuffer> =>
   adamwHyper({ beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, clip: 1 }, 3e-4, step);
 
 /**
@@ -110,13 +135,13 @@ const hyper = (step: number): Float32Array =>
  * the same batch has given the loss and the gradient norm that wasm gives.
  */
 export async function benchTrain(options: TrainBenchOptions): Promise<Result[]> {
-  const { config, threads, batchSize, sequenceLength } = options;
+  const { config, batchSize, sequenceLength, steps } = options;
   const software = await adapterKind() === "software";
   const expected = new Map<string, TrainingStats>();
   const expect = async (shape: Shape, batch: Batch): Promise<TrainingStats> => {
     const key = JSON.stringify(shape);
     if (!expected.has(key)) {
-      using oracle = await TRAINEES.wasm(config, shape, threads);
+      using oracle = await TRAINEES.wasm(config, shape, options);
       expected.set(key, await firstStep(oracle, config, batch));
     }
     return expected.get(key)!;
@@ -126,7 +151,8 @@ export async function benchTrain(options: TrainBenchOptions): Promise<Result[]> 
   const results: Result[] = [], timed: { result: Result; runner: Runner }[] = [];
   for (const contender of options.contenders) {
     const onSoftware = software && contender.includes("webgpu");
-    const shape = onSoftware || contender === "tfjs cpu" ? SLOW : { batchSize, sequenceLength };
+    const slow: Shape = { ...SLOW, sequenceLength: Math.min(SLOW.sequenceLength, sequenceLength) };
+    const shape = onSoftware || contender === "tfjs cpu" ? slow : { batchSize, sequenceLength };
     const result: Result = {
       bench: "train",
       contender,
@@ -136,23 +162,24 @@ export async function benchTrain(options: TrainBenchOptions): Promise<Result[]> 
     };
     results.push(result);
     try {
-      const trainee = stack.use(await TRAINEES[contender](config, shape, threads));
+      const trainee = stack.use(await TRAINEES[contender](config, shape, options));
       const batch = benchBatch(config, shape);
       const [actual, right] = [await firstStep(trainee, config, batch), await expect(shape, batch)];
       expectNear("loss", actual.loss, right.loss);
       expectNear("gradient norm", actual.gradNorm, right.gradNorm);
       result.note = `${trainee.description}${onSoftware ? "; SOFTWARE ADAPTER" : ""}`;
       let step = 1;
+      const count = usesGpu(contender) ? steps : 1;
       const run = async (): Promise<void> => {
-        await trainee.trainStep([batch], hyper(step++), 0);
-        await trainee.readStats();
+        for (let i = 0; i < count; i++) await trainee.trainStep([batch], trainingHyper(step++), 0);
+        const { loss } = await trainee.readStats();
+        if (!Number.isFinite(loss)) throw new Error(`${contender} has a loss of ${loss}`);
       };
-      timed.push({ result, runner: { work: batch.count, run } });
+      timed.push({ result, runner: { work: count * batch.count, run } });
     } catch (error) {
       result.note = `not run: ${reason(error)}`;
     }
   }
-  const rates = await alternate(timed.map(({ runner }) => runner), options.rounds);
-  timed.forEach(({ result }, i) => result.value = rates[i]);
+  await timeAll(timed, options.rounds);
   return results;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { lineChart } from "../chart.ts";
 import type { TrainingStep, ValidationScore } from "./trainer.ts";
 
 /** One line of `log.jsonl`: a training report or a validation. */
@@ -103,9 +104,6 @@ export class RunLog {
   }
 }
 
-const WIDTH = 720, HEIGHT = 400, LEFT = 56, BOTTOM = 40, TOP = 36, RIGHT = 16;
-const COLORS = ["#4a6fa5", "#b3541e", "#2e7d4f", "#7b4fa3", "#8a6d1d"];
-
 /**
  * Loss curves as an SVG: training loss (a moving average of reports) and each validation corpus,
  * nats per token against steps.
@@ -133,40 +131,22 @@ export function lossCurves(entries: LogEntry[], title: string): string {
   const lastStep = Math.max(1, ...points.map(([step]) => step));
   const low = Math.floor(Math.min(...points.map(([, loss]) => loss)) * 2) / 2;
   const high = Math.ceil(Math.max(...points.map(([, loss]) => loss), low + 0.5) * 2) / 2;
-  const x = (step: number) => LEFT + step / lastStep * (WIDTH - LEFT - RIGHT);
-  const y = (loss: number) => TOP + (high - loss) / (high - low) * (HEIGHT - TOP - BOTTOM);
-  const escape = (text: string) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
-
-  const lines: string[] = [];
   const tick = high - low > 4 ? 1 : 0.5;
-  for (let loss = low; loss <= high + 1e-9; loss += tick) {
-    lines.push(
-      `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(loss)}" y2="${y(loss)}" stroke="#ddd"/>`,
-      `<text x="${LEFT - 8}" y="${y(loss) + 4}" text-anchor="end">${loss.toFixed(1)}</text>`,
-    );
-  }
-  for (let i = 0; i <= 4; i++) {
-    const step = Math.round(lastStep * i / 4);
-    lines.push(
-      `<text x="${x(step)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle">${step}</text>`,
-    );
-  }
-  [...all].forEach(([name, curve], i) => {
-    const color = COLORS[i % COLORS.length];
-    const path = curve.map(([step, loss]) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`);
-    const last = curve.at(-1);
-    lines.push(
-      `<polyline points="${path.join(" ")}" fill="none" stroke="${color}" stroke-width="1.6"/>`,
-      `<text x="${WIDTH - RIGHT - 6}" y="${TOP + 16 + 16 * i}" text-anchor="end" fill="${color}">${
-        escape(name)
-      }${last ? ` ${last[1].toFixed(3)}` : ""}</text>`,
-    );
+  const losses = Array.from({ length: Math.floor((high - low) / tick + 1e-9) + 1 }, (_, i) => {
+    const loss = low + i * tick;
+    return [loss, loss.toFixed(1)] as const;
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" ` +
-    `font-family="sans-serif" font-size="12" role="img">\n` +
-    `<title>${escape(title)}</title>\n<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>\n` +
-    `<text x="${LEFT}" y="20" font-size="14">${escape(title)}</text>\n` +
-    `<text x="${WIDTH / 2}" y="${HEIGHT - 6}" text-anchor="middle">steps</text>\n` +
-    `<text x="14" y="${HEIGHT / 2}" transform="rotate(-90 14 ${HEIGHT / 2})" ` +
-    `text-anchor="middle">nats per token</text>\n${lines.join("\n")}\n</svg>\n`;
+  const steps = [0, 1, 2, 3, 4].map((i) => {
+    const step = Math.round(lastStep * i / 4);
+    return [step, String(step)] as const;
+  });
+  return lineChart({
+    title,
+    x: { label: "steps", low: 0, high: lastStep, ticks: steps },
+    y: { label: "nats per token", low, high, ticks: losses },
+    curves: [...all].map(([name, points]) => {
+      const last = points.at(-1);
+      return { name: last ? `${name} ${last[1].toFixed(3)}` : name, points };
+    }),
+  });
 }

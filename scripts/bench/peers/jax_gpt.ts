@@ -112,8 +112,29 @@ export function keep(tree: Tree): Tree {
   return Object.fromEntries(Object.entries(tree).map(([name, array]) => [name, array.ref]));
 }
 
+/**
+ * jax-js's kernel for the gradient of `take` hands a pointer into storage to a function, which WGSL
+ * allows as an extension only and Deno's WebGPU refuses: the function's body is put in its place.
+ */
+function expandAtomicAdd(code: string): string {
+  const [definition, body] = /^fn atomic_add_f32\([^\n]*\{\n([\s\S]*?)^\}\n/m.exec(code) ?? [];
+  if (!definition) return code;
+  return code.replace(definition, "").replace(
+    /atomic_add_f32\((&\w+\[\w+\]), (.*)\);/g,
+    (_, address: string, value: string) =>
+      `{ ${body.replaceAll(/\baddress\b/g, address).replaceAll(/\bvalue\b/g, value)} }`,
+  );
+}
+
 /** @throws {Error} if jax-js cannot start the device here. */
 export async function startJax(device: "wasm" | "webgpu"): Promise<void> {
+  if (device === "webgpu") {
+    const { createShaderModule } = GPUDevice.prototype;
+    GPUDevice.prototype.createShaderModule = function (descriptor) {
+      const code = expandAtomicAdd(descriptor.code);
+      return createShaderModule.call(this, { ...descriptor, code });
+    };
+  }
   if (!(await init(device)).includes(device)) {
     throw new Error(`jax-js cannot start its ${device} backend`);
   }
@@ -161,6 +182,7 @@ export class JaxEngine implements Trainee {
   readonly #B: number;
   readonly #step;
   #state?: { params: Tree; m: Tree; v: Tree };
+  #batch?: { batch: Batch; inputs: Inputs };
   #stats?: { loss: JaxArray; norm: JaxArray };
 
   private constructor(config: ModelConfig, B: number, device: string) {
@@ -193,19 +215,34 @@ export class JaxEngine implements Trainee {
     return Promise.resolve();
   }
 
-  async trainStep(batches: Batch[], hyper: Float32Array): Promise<void> {
+  /** Queues a step. */
+  trainStep(batches: Batch[], hyper: Float32Array): Promise<void> {
     if (batches.length !== 1) throw new RangeError("JaxEngine takes one batch at a time.");
     const scalars = Object.fromEntries(
       Object.entries(HYPER).map(([name, place]) => [name, np.array(hyper[place])]),
     );
     const { params, m, v } = this.#state!;
-    const inputs = deviceInputs(batches[0], this.#B);
+    const inputs = keep(this.#inputs(batches[0])) as Inputs;
     const { loss, norm, ...state } = this.#step(params, m, v, inputs, scalars as never) as Step;
     this.#state = state;
     this.#stats?.loss.dispose();
     this.#stats?.norm.dispose();
     this.#stats = { loss, norm };
-    await loss.blockUntilReady();
+    return Promise.resolve();
+  }
+
+  /** A batch that comes again is still on the device: its mask is B·T² numbers. */
+  #inputs(batch: Batch): Inputs {
+    if (this.#batch?.batch !== batch) {
+      this.#releaseBatch();
+      this.#batch = { batch, inputs: deviceInputs(batch, this.#B) };
+    }
+    return this.#batch!.inputs;
+  }
+
+  #releaseBatch(): void {
+    for (const array of Object.values(this.#batch?.inputs ?? {})) array.dispose();
+    this.#batch = undefined;
   }
 
   /** Loss and gradient norm of the last step, once it is done. */
@@ -226,6 +263,7 @@ export class JaxEngine implements Trainee {
 
   [Symbol.dispose](): void {
     this.#release();
+    this.#releaseBatch();
     this.#stats?.loss.dispose();
     this.#stats?.norm.dispose();
     this.#stats = undefined;

@@ -4,17 +4,63 @@
  * @module
  */
 
+import type { DType } from "../backend.ts";
 import { BUFFER_USAGE, MAP_READ } from "./flags.ts";
-import type { Step } from "./program.ts";
+import { kernels } from "./kernels.ts";
+import type { Dispatch, Step } from "./program.ts";
 
 /** How long one dispatch took. */
 export interface StepTime {
   /** The op it is part of. */
   op: string;
+  /** The op and its kernel; for products of matrices the shape too, such as `matmul 64 × 8 × 32, aᵀ`. */
+  label: string;
   /** Milliseconds on the GPU's clock. */
   ms: number;
   /** About how many f32 operations it was. */
   work: number;
+  /** Bytes that it reads and writes at least: see {@linkcode bytesOf}. */
+  bytes: number;
+}
+
+/** Bytes of an element. */
+const ELEMENT: Record<DType, number> = { f32: 4, u32: 4 };
+
+/** Ops whose kernels read each tensor of the result before they replace it. */
+const IN_PLACE = new Set(["adamw", "crossEntropy", "dropout", "layernormBackward"]);
+
+/**
+ * Bytes of the tensors that a dispatch is bound to: those it reads once, those it writes once, or
+ * twice if it also reads them. What a kernel reads more than once is not counted, as a cache may
+ * hold it, and of a table it counts the whole, though rows may be left out.
+ */
+function bytesOf({ op, code, flags = [], writes, reads }: Dispatch): number {
+  const total = (tensors: Dispatch["writes"]) =>
+    tensors.reduce((sum, tensor) => sum + (tensor ? tensor.size * ELEMENT[tensor.dtype] : 0), 0);
+  const isSum = op === "add" && !(flags.includes("A") && flags.includes("B")); // out is a term
+  const reread = IN_PLACE.has(op) || flags.includes("ACCUMULATE") || code === kernels.slices ||
+    isSum;
+  return total(reads) + (reread ? 2 : 1) * total(writes);
+}
+
+/** Names of kernels, for those ops that take several. */
+const KERNEL_NAMES = new Map<readonly string[], string>(
+  Object.entries(kernels).map(([name, code]) => [code, name]),
+);
+
+/** See {@linkcode StepTime.label}. */
+function labelOf({ op, code, flags = [], sizes }: Dispatch): string {
+  const kernel = KERNEL_NAMES.get(code);
+  if (kernel === "matmul" || kernel === "matmulPart") {
+    const [m, n, k] = sizes;
+    const marks = [
+      flags.includes("TRANSPOSE_A") && "aᵀ",
+      flags.includes("TRANSPOSE_B") && "bᵀ",
+      kernel === "matmulPart" && "in parts",
+    ].filter(Boolean);
+    return [`matmul ${m} × ${n} × ${k}`, ...marks].join(", ");
+  }
+  return kernel === undefined || kernel === op ? op : `${op}, ${kernel}`;
 }
 
 /** Most queries of a set. */
@@ -60,8 +106,9 @@ export async function profile(device: GPUDevice, steps: readonly Step[]): Promis
     device.queue.submit([encoder.finish()]);
     await staging.mapAsync(MAP_READ);
     const stamps = new BigUint64Array(staging.getMappedRange()); // nanoseconds
-    chunk.forEach(({ op, work }, i) => {
-      times.push({ op, ms: Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6, work });
+    chunk.forEach(({ op, work, dispatch }, i) => {
+      const ms = Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6;
+      times.push({ op, label: labelOf(dispatch), ms, work, bytes: bytesOf(dispatch) });
     });
     staging.unmap();
     for (const resource of [queries, resolved, staging]) resource.destroy();

@@ -43,6 +43,8 @@ export interface Step {
   readonly grid: readonly [x: number, y: number, z: number];
   /** See {@linkcode Dispatch.work}. */
   readonly work: number;
+  /** What it was made of, for profiles. */
+  readonly dispatch: Dispatch;
 }
 
 /** A recorded program. */
@@ -113,7 +115,7 @@ export function buildProgram(
     });
     const layout = pipeline.getBindGroupLayout(0);
     const bindGroup = device.createBindGroup({ label: op, layout, entries });
-    return { op, pipeline, bindGroup, grid: grids[index], work };
+    return { op, pipeline, bindGroup, grid: grids[index], work, dispatch };
   });
   uniforms.unmap();
   return { length, steps, uniforms };
