@@ -4,7 +4,14 @@
  * and checks every backward op against finite differences of its forward op.
  */
 
-import { IGNORED, INACTIVE, INT8_BLOCK, type Ops, type Tensor } from "../src/backend/backend.ts";
+import {
+  type DType,
+  IGNORED,
+  INACTIVE,
+  INT8_BLOCK,
+  type Ops,
+  type Tensor,
+} from "../src/backend/backend.ts";
 import { quantizeMatrix } from "../src/model/int8.ts";
 import type { Random } from "../src/random.ts";
 
@@ -12,7 +19,13 @@ import type { Random } from "../src/random.ts";
 export interface CaseTensor {
   shape: number[];
   data: Float32Array | Uint32Array;
+  /** f32 or u32, as `data` is, unless given. */
+  dtype?: DType;
 }
+
+/** The element type of a case's tensor. */
+export const dtypeOf = ({ dtype, data }: CaseTensor): DType =>
+  dtype ?? (data instanceof Float32Array ? "f32" : "u32");
 
 /** One drawn instance of a case. */
 export interface DrawnCase {
@@ -37,7 +50,8 @@ export interface OpCase {
   draw(random: Random): DrawnCase;
 }
 
-const floats = (random: Random, shape: number[], scale = 1): CaseTensor => ({
+/** Normal numbers. */
+export const floats = (random: Random, shape: number[], scale = 1): CaseTensor => ({
   shape,
   data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => random.normal() * scale),
 });
@@ -48,7 +62,7 @@ const words = (shape: number[], next: () => number): CaseTensor => ({
 });
 
 /** What an output holds before the op: rubbish that must be overwritten. */
-const rubbish = (shape: number[]): CaseTensor => ({
+export const rubbish = (shape: number[]): CaseTensor => ({
   shape,
   data: new Float32Array(shape.reduce((a, b) => a * b)).fill(1234.5),
 });
@@ -169,6 +183,18 @@ export const OP_CASES: OpCase[] = [
       outputs: ["x"],
       record: (ops, t) => ops.fill({ x: t.x, value: -2.5 }),
     }),
+  },
+  {
+    name: "cast",
+    tolerance: 0,
+    draw(random) {
+      const shape = [between(random, 1, 50), between(random, 1, 50)];
+      return {
+        tensors: { out: rubbish(shape), x: floats(random, shape) },
+        outputs: ["out"],
+        record: (ops, { out, x }) => ops.cast({ out, x }),
+      };
+    },
   },
   {
     name: "embeddingForward",

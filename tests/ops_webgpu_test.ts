@@ -1,6 +1,7 @@
 import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
 import { webgpuAvailable } from "./adapter.ts";
 import { checkParity } from "./op_check.ts";
+import { HALF_CASES } from "./f16_cases.ts";
 import { OP_CASES } from "./op_cases.ts";
 
 Deno.test({
@@ -8,6 +9,7 @@ Deno.test({
   ignore: !webgpuAvailable,
   async fn(t) {
     using backend = await WebGpuBackend.create({ allowFallback: true });
-    for (const opCase of OP_CASES) await t.step(opCase.name, () => checkParity(backend, opCase, 4));
+    const cases = backend.hasF16 ? [...OP_CASES, ...HALF_CASES] : OP_CASES;
+    for (const opCase of cases) await t.step(opCase.name, () => checkParity(backend, opCase, 4));
   },
 });

@@ -24,6 +24,19 @@ Deno.test("specialize() repeats @each with its number when nested", () => {
   );
 });
 
+Deno.test("specialize() names how a tensor is stored and enables f16 where one is", () => {
+  const source = "// @stored A F16_A\n// @stored B F16_B";
+  assertEquals(specialize(source, {}), "alias A = f32;\nalias B = f32;");
+  assertEquals(
+    specialize(source, { flags: ["F16_B"] }),
+    "enable f16;\nalias A = f32;\nalias B = f16;",
+  );
+  assertEquals(
+    specialize(source, { flags: ["VEC4", "F16_A"] }),
+    "enable f16;\nalias A = vec4h;\nalias B = vec4f;",
+  );
+});
+
 Deno.test("specialize() throws when directives or constants do not fit", () => {
   const thrown = (source: string, constants = {}) =>
     assertThrows(() => specialize(source, { constants }), SyntaxError);

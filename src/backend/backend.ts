@@ -14,11 +14,22 @@
 /** The backends that implement this interface. */
 export type BackendName = "reference" | "wasm" | "webgpu";
 
-/** Element types of tensors. */
-export type DType = "f32" | "u32";
+/**
+ * Element types of tensors. Some ops take f16 for large tensors, where the text says so; they compute
+ * in f32 and round what they store, to the nearest and to even in the middle where a GPU does so.
+ */
+export type DType = Precision | "u32";
 
-/** Elements between legal view offsets: 64 elements are 256 bytes, WebGPU's binding alignment. */
-export const VIEW_ALIGNMENT = 64;
+/** Element types of numbers. */
+export type Precision = "f32" | "f16";
+
+/** Bytes of an element. */
+export const BYTES: Readonly<Record<DType, number>> = { f32: 4, u32: 4, f16: 2 };
+
+/** Elements between legal view offsets: those of 256 bytes, WebGPU's binding alignment. */
+export function viewAlignment(dtype: DType): number {
+  return 256 / BYTES[dtype];
+}
 
 /** Position of a row that takes no part in cached attention (padding of a prefill chunk). */
 export const INACTIVE = 0xffffffff;
@@ -42,7 +53,10 @@ export interface Program {
   readonly length: number;
 }
 
-/** Arguments of {@linkcode Ops.matmul}. */
+/**
+ * Arguments of {@linkcode Ops.matmul}. `out`, `a`, `b`, `geluInto` and `geluFrom` may be f16, each
+ * for itself.
+ */
 export interface MatmulArgs {
   /** Result (m, n). */
   out: Tensor;
@@ -125,9 +139,12 @@ export interface Ops {
   /** x = value, every element. */
   fill(args: { x: Tensor; value: number }): void;
 
+  /** out = x, of the same size; either may be f16. */
+  cast(args: { out: Tensor; x: Tensor }): void;
+
   /**
    * out (N, C) = wte[tokens] + wpe[positions]. `tokens` and `positions` are u32 (N); a position of
-   * {@linkcode INACTIVE} counts as 0, so that padding stays finite.
+   * {@linkcode INACTIVE} counts as 0, so that padding stays finite. `wte` may be f16.
    */
   embeddingForward(
     args: { out: Tensor; tokens: Tensor; positions: Tensor; wte: Tensor; wpe: Tensor },
@@ -140,13 +157,16 @@ export interface Ops {
 
   /**
    * out (N, C) = (x − mean) · rstd · weight + bias, each row apart, epsilon 1e-5 inside the root
-   * (Ba et al. 2016). `mean` and `rstd` (N) are kept for the backward pass.
+   * (Ba et al. 2016). `mean` and `rstd` (N) are kept for the backward pass. `out` may be f16.
    */
   layernormForward(
     args: { out: Tensor; mean: Tensor; rstd: Tensor; x: Tensor; weight: Tensor; bias: Tensor },
   ): void;
 
-  /** dx (N, C) is added, so it carries the residual gradient on; dweight and dbias (C) are added. */
+  /**
+   * dx (N, C) is added, so it carries the residual gradient on; dweight and dbias (C) are added.
+   * `dout` may be f16.
+   */
   layernormBackward(args: {
     dx: Tensor;
     dweight: Tensor;
@@ -161,20 +181,24 @@ export interface Ops {
   /** Matrix product with an optional epilogue; see {@linkcode MatmulArgs}. GELU is the tanh form. */
   matmul(args: MatmulArgs): void;
 
-  /** dbias (C) += sums of the columns of dout (N, C). */
+  /** dbias (C) += sums of the columns of dout (N, C), which may be f16. */
   biasBackward(args: { dbias: Tensor; dout: Tensor }): void;
 
   /**
    * Causal attention without a T×T matrix (Dao et al. 2022). `qkv` (N, 3C) holds query, key and
    * value side by side, each as NH heads of HS; `out` is (N, C); `lse` (N, NH) receives the
    * logarithm of each row's sum of exponentials. The scale is 1/√HS. Row t of a sequence sees rows
-   * t − positions[t] … t, so that packed documents, whose positions start at 0, stay apart.
+   * t − positions[t] … t, so that packed documents, whose positions start at 0, stay apart. `out`
+   * and `qkv` may be f16, both or none.
    */
   attentionForward(
     args: { out: Tensor; lse: Tensor; qkv: Tensor; positions: Tensor; B: number; NH: number },
   ): void;
 
-  /** dqkv (N, 3C) from dout (N, C), with `out` and `lse` of the forward pass. */
+  /**
+   * dqkv (N, 3C) from dout (N, C), with `out` and `lse` of the forward pass. All but `lse` may be f16,
+   * all of them or none.
+   */
   attentionBackward(args: {
     dqkv: Tensor;
     dout: Tensor;
@@ -188,15 +212,23 @@ export interface Ops {
 
   /**
    * Softmax cross-entropy, forward and backward in one: losses (R) = −log softmax(logits)[target]
-   * in nats; then logits (R, V) are replaced by their gradient, (softmax − onehot) · scale[0].
+   * in nats; then logits (R, V), which may be f16, are replaced by their gradient,
+   * (softmax − onehot) · scale[0], times the loss scale if there is a `scaling` (4).
    * A row whose target is {@linkcode IGNORED} has loss 0 and gradient 0.
    */
-  crossEntropy(args: { losses: Tensor; logits: Tensor; targets: Tensor; scale: Tensor }): void;
+  crossEntropy(args: {
+    losses: Tensor;
+    logits: Tensor;
+    targets: Tensor;
+    scale: Tensor;
+    scaling?: Tensor;
+  }): void;
 
   /**
    * Inverted dropout in place: x[i] becomes 0 with probability `rate`, else x[i] / (1 − rate).
    * The mask is a function of (seed[0], site, i) alone, {@linkcode dropoutKeeps}, so the backward
-   * pass calls it again with the gradient, and every backend drops the same elements.
+   * pass calls it again with the gradient, and every backend drops the same elements. `x` may be
+   * f16.
    */
   dropout(args: { x: Tensor; rate: number; seed: Tensor; site: number }): void;
 
@@ -206,13 +238,15 @@ export interface Ops {
   /** out[0] += Σ x. */
   sum(args: { out: Tensor; x: Tensor }): void;
 
-  /** norm[0] = √Σ grads². */
-  gradientNorm(args: { norm: Tensor; grads: Tensor }): void;
+  /** norm[0] = √Σ grads², divided by the loss scale if there is a `scaling` (4). */
+  gradientNorm(args: { norm: Tensor; grads: Tensor; scaling?: Tensor }): void;
 
   /**
    * AdamW (Loshchilov & Hutter 2019) over a whole pool: gradients are first scaled by
    * min(1, clip / norm[0]) (clip 0: never), then m and v are updated, then the parameters.
    * Only the first `decay` elements are decayed. `hyper` is f32 (8), see {@linkcode HYPER}.
+   * With a `scaling` (4) gradients are first divided by the loss scale, and nothing changes if norm[0],
+   * that of the divided ones, is not finite.
    */
   adamw(args: {
     params: Tensor;
@@ -222,7 +256,15 @@ export interface Ops {
     norm: Tensor;
     hyper: Tensor;
     decay: number;
+    scaling?: Tensor;
   }): void;
+
+  /**
+   * Chooses the loss scale of the next step, see src/backend/loss_scaling.ts. norm[0] is this step's.
+   * If it is not finite, f16 gradients have overflowed: the scale is halved, and the step counts as
+   * skipped. After `interval` steps in a row that were finite it is doubled.
+   */
+  adjustLossScale(args: { scaling: Tensor; norm: Tensor; interval: number }): void;
 
   /**
    * Attention over a key/value cache. Row n of `qkv` (N, 3C) belongs to cache slot slots[n] and
@@ -303,16 +345,19 @@ export interface Backend extends Disposable {
   readonly name: BackendName;
   /** The hardware in words: the adapter, or the number of threads and what they use. */
   readonly description: string;
+  /** Whether it has f16 tensors and loss scaling. */
+  readonly hasF16: boolean;
 
   /**
    * Allocates a tensor of zeros.
    * @throws {RangeError} if the backend cannot hold it.
+   * @throws {TypeError} if it is to be f16 and the backend has none.
    */
   tensor(shape: readonly number[], dtype?: DType): Tensor;
 
   /**
    * A part of a tensor that shares its storage.
-   * @param offset First element; a multiple of {@linkcode VIEW_ALIGNMENT}.
+   * @param offset First element; a multiple of {@linkcode viewAlignment}.
    * @throws {RangeError} if the part does not fit or the offset is not aligned.
    */
   view(tensor: Tensor, offset: number, shape: readonly number[]): Tensor;
@@ -320,10 +365,14 @@ export interface Backend extends Disposable {
   /** Gives back the storage of a tensor made by `tensor` (not of a view). */
   free(tensor: Tensor): void;
 
-  /** Copies numbers in, starting at element `offset` (0 by default), before any later run. */
+  /**
+   * Copies numbers in, starting at element `offset` (0 by default), before any later run. What goes
+   * into an f16 tensor is rounded, and is an even number of elements from an even place on, unless it
+   * ends where the storage ends.
+   */
   write(tensor: Tensor, data: Float32Array | Uint32Array, offset?: number): void;
 
-  /** Copies all elements of an f32 tensor out, after every run so far. */
+  /** Copies all elements of an f32 or f16 tensor out, after every run so far. */
   read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>>;
 
   /** Records a program: calls `build` once with the operations, which are checked and kept. */

@@ -5,12 +5,13 @@
  */
 
 import {
+  type DType,
   INT8_BLOCK,
   type Int8Matrix,
   type MatmulArgs,
   type Ops,
   type Tensor,
-  VIEW_ALIGNMENT,
+  viewAlignment,
 } from "./backend.ts";
 
 /** Number of elements of a shape. */
@@ -35,10 +36,9 @@ export function checkShape(shape: readonly number[]): readonly number[] {
  */
 export function checkView(tensor: Tensor, offset: number, shape: readonly number[]): void {
   checkShape(shape);
-  if (!Number.isSafeInteger(offset) || offset < 0 || offset % VIEW_ALIGNMENT !== 0) {
-    throw new RangeError(
-      `View offset is ${offset}, expected a multiple of ${VIEW_ALIGNMENT} elements.`,
-    );
+  const alignment = viewAlignment(tensor.dtype);
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset % alignment !== 0) {
+    throw new RangeError(`View offset is ${offset}, expected a multiple of ${alignment} elements.`);
   }
   if (offset + sizeOf(shape) > tensor.size) {
     throw new RangeError(
@@ -58,13 +58,23 @@ export function checkWrite(
   offset: number,
 ): void {
   const type = data instanceof Float32Array ? "f32" : "u32";
-  if (type !== tensor.dtype) {
+  if ((type === "u32") !== (tensor.dtype === "u32")) {
     throw new TypeError(`Cannot write ${type} numbers into a ${tensor.dtype} tensor.`);
   }
   if (!Number.isSafeInteger(offset) || offset < 0 || offset + data.length > tensor.size) {
     throw new RangeError(
       `Cannot write ${data.length} elements at ${offset}: the tensor has ${tensor.size}.`,
     );
+  }
+}
+
+/**
+ * Checks that a tensor can be read.
+ * @throws {TypeError} if its elements are no floats.
+ */
+export function checkRead(tensor: Tensor): void {
+  if (tensor.dtype === "u32") {
+    throw new TypeError("Cannot read a u32 tensor, only f32 and f16: keep a copy on the host.");
   }
 }
 
@@ -80,17 +90,29 @@ function fail(op: string, name: string, tensor: Tensor, expected: string): never
   );
 }
 
+/** What an op takes: f32 alone, f32 or f16, u32. */
+const F32: readonly DType[] = ["f32"], FLOAT: readonly DType[] = ["f32", "f16"];
+const U32: readonly DType[] = ["u32"];
+
+function expectType(op: string, name: string, tensor: Tensor, dtypes = F32): void {
+  if (dtypes.includes(tensor.dtype)) return;
+  throw new TypeError(
+    `${op}: ${name} is ${tensor.dtype}, expected ${dtypes.join(" or ")}: make it so, or cast it.`,
+  );
+}
+
 function expect(
   op: string,
   tensors: Record<string, Tensor | undefined>,
   shape: readonly number[],
-  dtype = "f32",
+  dtypes = F32,
 ): void {
   for (const [name, tensor] of Object.entries(tensors)) {
     if (!tensor) continue;
-    const same = tensor.dtype === dtype && tensor.shape.length === shape.length &&
+    expectType(op, name, tensor, dtypes);
+    const same = tensor.shape.length === shape.length &&
       tensor.shape.every((length, axis) => length === shape[axis]);
-    if (!same) fail(op, name, tensor, `${dtype} (${shape})`);
+    if (!same) fail(op, name, tensor, `(${shape})`);
   }
 }
 
@@ -114,33 +136,41 @@ function expectInt8(op: string, name: string, matrix: Int8Matrix, k: number): nu
   expect(op, { [`${name}.scales`]: matrix.scales, [`${name}.sums`]: matrix.sums }, [n]);
   if (k % 4 !== 0) throw new RangeError(`${op}: k is ${k}, expected a multiple of 4.`);
   const packed = [Math.ceil(n / INT8_BLOCK), k / 4, INT8_BLOCK];
-  expect(op, { [`${name}.packed`]: matrix.packed }, packed, "u32");
+  expect(op, { [`${name}.packed`]: matrix.packed }, packed, U32);
   return n;
 }
 
 /**
  * Wraps a recorder so that every call is checked before it is recorded.
  *
- * All its methods throw {@linkcode RangeError} for a tensor of the wrong shape or type.
+ * All its methods throw {@linkcode RangeError} for a tensor of the wrong shape, and
+ * {@linkcode TypeError} for one of the wrong type.
  */
 export function checked(ops: Ops): Ops {
   return {
     fill(args) {
-      if (args.x.dtype !== "f32") fail("fill", "x", args.x, "f32");
+      expectType("fill", "x", args.x);
       ops.fill(args);
+    },
+    cast(args) {
+      expectType("cast", "x", args.x, FLOAT);
+      expect("cast", { out: args.out }, args.x.shape, FLOAT);
+      ops.cast(args);
     },
     embeddingForward(args) {
       const op = "embeddingForward";
       const [N, C] = expectRank(op, "out", args.out, 2);
-      expect(op, { tokens: args.tokens, positions: args.positions }, [N], "u32");
-      expect(op, { wte: args.wte }, [expectRank(op, "wte", args.wte, 2)[0], C]);
+      expect(op, { tokens: args.tokens, positions: args.positions }, [N], U32);
+      expect(op, { out: args.out }, [N, C]);
+      expect(op, { wte: args.wte }, [expectRank(op, "wte", args.wte, 2)[0], C], FLOAT);
       expect(op, { wpe: args.wpe }, [expectRank(op, "wpe", args.wpe, 2)[0], C]);
       ops.embeddingForward(args);
     },
     embeddingBackward(args) {
       const op = "embeddingBackward";
       const [N, C] = expectRank(op, "dout", args.dout, 2);
-      expect(op, { tokens: args.tokens, positions: args.positions }, [N], "u32");
+      expect(op, { tokens: args.tokens, positions: args.positions }, [N], U32);
+      expect(op, { dout: args.dout }, [N, C]);
       expect(op, { dwte: args.dwte }, [expectRank(op, "dwte", args.dwte, 2)[0], C]);
       expect(op, { dwpe: args.dwpe }, [expectRank(op, "dwpe", args.dwpe, 2)[0], C]);
       ops.embeddingBackward(args);
@@ -148,7 +178,8 @@ export function checked(ops: Ops): Ops {
     layernormForward(args) {
       const op = "layernormForward";
       const [N, C] = expectRank(op, "x", args.x, 2);
-      expect(op, { out: args.out }, [N, C]);
+      expect(op, { x: args.x }, [N, C]);
+      expect(op, { out: args.out }, [N, C], FLOAT);
       expect(op, { mean: args.mean, rstd: args.rstd }, [N]);
       expect(op, { weight: args.weight, bias: args.bias }, [C]);
       ops.layernormForward(args);
@@ -156,7 +187,8 @@ export function checked(ops: Ops): Ops {
     layernormBackward(args) {
       const op = "layernormBackward";
       const [N, C] = expectRank(op, "x", args.x, 2);
-      expect(op, { dx: args.dx, dout: args.dout }, [N, C]);
+      expect(op, { dx: args.dx, x: args.x }, [N, C]);
+      expect(op, { dout: args.dout }, [N, C], FLOAT);
       expect(op, { mean: args.mean, rstd: args.rstd }, [N]);
       expect(op, { weight: args.weight, dweight: args.dweight, dbias: args.dbias }, [C]);
       ops.layernormBackward(args);
@@ -165,9 +197,10 @@ export function checked(ops: Ops): Ops {
       const op = "matmul";
       const [m, n] = expectRank(op, "out", args.out, 2);
       const k = expectRank(op, "a", args.a, 2)[args.transposeA ? 0 : 1];
-      expect(op, { a: args.a }, args.transposeA ? [k, m] : [m, k]);
-      expect(op, { b: args.b }, args.transposeB ? [n, k] : [k, n]);
-      expect(op, { out: args.out, geluInto: args.geluInto, geluFrom: args.geluFrom }, [m, n]);
+      const { out, geluInto, geluFrom } = args;
+      expect(op, { a: args.a }, args.transposeA ? [k, m] : [m, k], FLOAT);
+      expect(op, { b: args.b }, args.transposeB ? [n, k] : [k, n], FLOAT);
+      expect(op, { out, geluInto, geluFrom }, [m, n], FLOAT);
       expect(op, { residual: args.residual }, [m, n]);
       expect(op, { bias: args.bias }, [n]);
       const epilogues = [args.geluInto, args.geluFrom, args.residual].filter(Boolean).length;
@@ -183,6 +216,7 @@ export function checked(ops: Ops): Ops {
     },
     biasBackward(args) {
       const [, C] = expectRank("biasBackward", "dout", args.dout, 2);
+      expectType("biasBackward", "dout", args.dout, FLOAT);
       expect("biasBackward", { dbias: args.dbias }, [C]);
       ops.biasBackward(args);
     },
@@ -191,9 +225,10 @@ export function checked(ops: Ops): Ops {
       const [N, C] = expectRank(op, "out", args.out, 2);
       expectHeads(op, C, args.NH);
       if (N % args.B !== 0) fail(op, "out", args.out, `a multiple of B = ${args.B} rows`);
-      expect(op, { qkv: args.qkv }, [N, 3 * C]);
+      expectType(op, "out", args.out, FLOAT);
+      expect(op, { qkv: args.qkv }, [N, 3 * C], [args.out.dtype]);
       expect(op, { lse: args.lse }, [N, args.NH]);
-      expect(op, { positions: args.positions }, [N], "u32");
+      expect(op, { positions: args.positions }, [N], U32);
       ops.attentionForward(args);
     },
     attentionBackward(args) {
@@ -201,19 +236,21 @@ export function checked(ops: Ops): Ops {
       const [N, C] = expectRank(op, "out", args.out, 2);
       expectHeads(op, C, args.NH);
       if (N % args.B !== 0) fail(op, "out", args.out, `a multiple of B = ${args.B} rows`);
-      expect(op, { qkv: args.qkv, dqkv: args.dqkv }, [N, 3 * C]);
-      expect(op, { dout: args.dout }, [N, C]);
+      expectType(op, "out", args.out, FLOAT);
+      expect(op, { qkv: args.qkv, dqkv: args.dqkv }, [N, 3 * C], [args.out.dtype]);
+      expect(op, { dout: args.dout }, [N, C], [args.out.dtype]);
       expect(op, { lse: args.lse }, [N, args.NH]);
-      expect(op, { positions: args.positions }, [N], "u32");
+      expect(op, { positions: args.positions }, [N], U32);
       ops.attentionBackward(args);
     },
     crossEntropy(args) {
       const op = "crossEntropy";
       const [R] = expectRank(op, "logits", args.logits, 2);
-      expect(op, { logits: args.logits }, args.logits.shape);
+      expectType(op, "logits", args.logits, FLOAT);
       expect(op, { losses: args.losses }, [R]);
-      expect(op, { targets: args.targets }, [R], "u32");
+      expect(op, { targets: args.targets }, [R], U32);
       expect(op, { scale: args.scale }, [1]);
+      expect(op, { scaling: args.scaling }, [4]);
       ops.crossEntropy(args);
     },
     dropout(args) {
@@ -221,8 +258,8 @@ export function checked(ops: Ops): Ops {
       if (!(args.rate >= 0 && args.rate < 1)) {
         throw new RangeError(`dropout: rate is ${args.rate}, expected a number in [0, 1).`);
       }
-      if (args.x.dtype !== "f32") fail(op, "x", args.x, "f32");
-      expect(op, { seed: args.seed }, [1], "u32");
+      expectType(op, "x", args.x, FLOAT);
+      expect(op, { seed: args.seed }, [1], U32);
       ops.dropout(args);
     },
     add(args) {
@@ -231,12 +268,13 @@ export function checked(ops: Ops): Ops {
     },
     sum(args) {
       expect("sum", { out: args.out }, [1]);
-      if (args.x.dtype !== "f32") fail("sum", "x", args.x, "f32");
+      expectType("sum", "x", args.x);
       ops.sum(args);
     },
     gradientNorm(args) {
       expect("gradientNorm", { norm: args.norm }, [1]);
-      if (args.grads.dtype !== "f32") fail("gradientNorm", "grads", args.grads, "f32");
+      expect("gradientNorm", { scaling: args.scaling }, [4]);
+      expectType("gradientNorm", "grads", args.grads);
       ops.gradientNorm(args);
     },
     adamw(args) {
@@ -245,19 +283,30 @@ export function checked(ops: Ops): Ops {
       expect(op, { params, grads, m, v }, [params.size]);
       expect(op, { norm: args.norm }, [1]);
       expect(op, { hyper: args.hyper }, [8]);
+      expect(op, { scaling: args.scaling }, [4]);
       if (!(args.decay >= 0 && args.decay <= params.size)) {
         throw new RangeError(`adamw: decay is ${args.decay}, expected 0 to ${params.size}.`);
       }
       ops.adamw(args);
+    },
+    adjustLossScale(args) {
+      const op = "adjustLossScale", { scaling, norm, interval } = args;
+      expect(op, { scaling }, [4]);
+      expect(op, { norm }, [1]);
+      if (!Number.isInteger(interval) || interval < 1) {
+        throw new RangeError(`${op}: interval is ${interval}, expected a whole number above 0.`);
+      }
+      ops.adjustLossScale(args);
     },
     attentionCached(args) {
       const op = "attentionCached";
       const [N, C] = expectRank(op, "out", args.out, 2);
       const HS = expectHeads(op, C, args.NH);
       const [S, , L] = expectRank(op, "keys", args.keys, 4);
+      expect(op, { out: args.out }, [N, C]);
       expect(op, { qkv: args.qkv }, [N, 3 * C]);
       expect(op, { keys: args.keys, values: args.values }, [S, args.NH, L, HS]);
-      expect(op, { positions: args.positions, slots: args.slots }, [N], "u32");
+      expect(op, { positions: args.positions, slots: args.slots }, [N], U32);
       ops.attentionCached(args);
     },
     attentionCachedInt8(args) {
@@ -266,17 +315,18 @@ export function checked(ops: Ops): Ops {
       const HS = expectHeads(op, C, args.NH);
       const [S, , L] = expectRank(op, "keys", keys, 4);
       if (L % INT8_BLOCK !== 0) fail(op, "keys", keys, `a multiple of ${INT8_BLOCK} positions`);
+      expect(op, { out: args.out }, [N, C]);
       expect(op, { qkv: args.qkv }, [N, 3 * C]);
-      expect(op, { keys, values }, [S, args.NH, L, HS / 4], "u32");
+      expect(op, { keys, values }, [S, args.NH, L, HS / 4], U32);
       expect(op, { factors }, [S, args.NH, 3, L]);
-      expect(op, { positions: args.positions, slots: args.slots }, [N], "u32");
+      expect(op, { positions: args.positions, slots: args.slots }, [N], U32);
       ops.attentionCachedInt8(args);
     },
     embeddingForwardInt8(args) {
       const op = "embeddingForwardInt8";
       const [N, C] = expectRank(op, "out", args.out, 2);
       expect(op, { out: args.out }, [N, C]);
-      expect(op, { tokens: args.tokens, positions: args.positions }, [N], "u32");
+      expect(op, { tokens: args.tokens, positions: args.positions }, [N], U32);
       expectInt8(op, "wte", args.wte, C);
       expect(op, { wpe: args.wpe }, [expectRank(op, "wpe", args.wpe, 2)[0], C]);
       ops.embeddingForwardInt8(args);

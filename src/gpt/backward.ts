@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Backend, Ops, Tensor } from "../backend/backend.ts";
+import type { Backend, Ops, Precision, Tensor } from "../backend/backend.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { ParameterTensors } from "../model/parameters.ts";
+import type { ModelTensors, ParameterTensors } from "../model/parameters.ts";
 import {
   type Activations,
   type Dropout,
@@ -32,21 +32,26 @@ export interface BackwardScratch {
   dfc: Tensor;
 }
 
-/** Allocates the scratch of the backward pass for `rows` rows. */
+/**
+ * Allocates the scratch of the backward pass for `rows` rows.
+ * @param precision Of all gradients but the residual stream's, which is f32.
+ */
 export function allocateScratch(
   backend: Backend,
   config: ModelConfig,
   rows: number,
   dropout: boolean,
+  precision: Precision = "f32",
 ): BackwardScratch {
   const C = config.width;
+  const gradient = (width: number) => backend.tensor([rows, width], precision);
   return {
     dx: backend.tensor([rows, C]),
-    dnorm: backend.tensor([rows, C]),
-    dbranch: dropout ? backend.tensor([rows, C]) : undefined,
-    datt: backend.tensor([rows, C]),
-    dqkv: backend.tensor([rows, 3 * C]),
-    dfc: backend.tensor([rows, 4 * C]),
+    dnorm: gradient(C),
+    dbranch: dropout ? gradient(C) : undefined,
+    datt: gradient(C),
+    dqkv: gradient(3 * C),
+    dfc: gradient(4 * C),
   };
 }
 
@@ -71,13 +76,13 @@ function linearBackward(
 
 /**
  * Records head, loss and the whole backward pass, after `sequenceForward` with the same arguments.
- * Gradients of parameters are added to `grads`.
+ * Gradients of parameters are added to `grads`, times the loss scale if the head has a `scaling`.
  */
 export function sequenceBackward(
   backend: Backend,
   ops: Ops,
   inputs: RowInputs,
-  params: ParameterTensors,
+  params: ModelTensors<Tensor>,
   grads: ParameterTensors,
   acts: Activations,
   head: Head,
@@ -109,8 +114,7 @@ export function sequenceBackward(
   /** The gradient that enters a branch: the stream's own, or its copy under the branch's mask. */
   const branchGradient = (site: number): Tensor => {
     if (!dropout || !dbranch) return dx;
-    ops.fill({ x: dbranch, value: 0 });
-    ops.add({ out: dbranch, a: dbranch, b: dx });
+    ops.cast({ out: dbranch, x: dx });
     ops.dropout({ x: dbranch, ...dropout, site });
     return dbranch;
   };

@@ -12,7 +12,7 @@ import {
   type Ops,
   type Program,
   type Tensor,
-  VIEW_ALIGNMENT,
+  viewAlignment,
 } from "../backend/backend.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { ModelTensors } from "../model/parameters.ts";
@@ -203,7 +203,7 @@ export class Decoder implements Disposable {
   #reader(logits: Tensor): (row: number) => Promise<Float32Array<ArrayBuffer>> {
     const backend = this.#backend, [, V] = logits.shape;
     // On WebGPU the first row that is read costs milliseconds, and those beside it next to nothing.
-    if (backend.name !== "webgpu" && V % VIEW_ALIGNMENT === 0) {
+    if (backend.name !== "webgpu" && V % viewAlignment(logits.dtype) === 0) {
       return (row) => backend.read(backend.view(logits, row * V, [V]));
     }
     let all: Promise<Float32Array<ArrayBuffer>> | undefined;

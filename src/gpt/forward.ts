@@ -10,8 +10,9 @@ import {
   type Backend,
   type Int8Matrix,
   type Ops,
+  type Precision,
   type Tensor,
-  VIEW_ALIGNMENT,
+  viewAlignment,
 } from "../backend/backend.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { BlockTensors, Matrix, ModelTensors } from "../model/parameters.ts";
@@ -63,28 +64,32 @@ export interface Activations {
 /**
  * Allocates activations for `rows` rows.
  * @param keep Keep every block's activations for a backward pass; otherwise blocks share them.
+ * @param precision Of what goes into matrix products and attention and comes out of them. The
+ * residual stream, means, deviations and `lse` are f32 all the same.
  */
 export function allocateActivations(
   backend: Backend,
   config: ModelConfig,
   rows: number,
   keep: boolean,
+  precision: Precision = "f32",
 ): Activations {
   const { width: C, heads: NH, layers } = config;
   const tensor = (...shape: number[]) => backend.tensor(shape);
+  const factor = (...shape: number[]) => backend.tensor(shape, precision);
   const block = (out: Tensor): BlockActivations => ({
-    ln1: tensor(rows, C),
+    ln1: factor(rows, C),
     mean1: tensor(rows),
     rstd1: tensor(rows),
-    qkv: tensor(rows, 3 * C),
-    att: tensor(rows, C),
+    qkv: factor(rows, 3 * C),
+    att: factor(rows, C),
     lse: tensor(rows, NH),
     mid: tensor(rows, C),
-    ln2: tensor(rows, C),
+    ln2: factor(rows, C),
     mean2: tensor(rows),
     rstd2: tensor(rows),
-    fc: tensor(rows, 4 * C),
-    fcGelu: tensor(rows, 4 * C),
+    fc: factor(rows, 4 * C),
+    fcGelu: factor(rows, 4 * C),
     out,
   });
   const embedded = tensor(rows, C);
@@ -92,7 +97,7 @@ export function allocateActivations(
   return {
     embedded,
     blocks: Array.from({ length: layers }, () => shared ?? block(tensor(rows, C))),
-    lnf: tensor(rows, C),
+    lnf: factor(rows, C),
     meanf: tensor(rows),
     rstdf: tensor(rows),
   };
@@ -298,8 +303,9 @@ const HEAD_CHUNK = 1 << 22;
 
 /** Rows of the head's chunks: aligned, and few enough that rows · V stays small. */
 export function headChunkRows(rows: number, vocabSize: number): number {
-  const fitting = Math.floor(HEAD_CHUNK / vocabSize / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
-  return Math.min(rows, Math.max(VIEW_ALIGNMENT, fitting));
+  const alignment = viewAlignment("f16"); // the wider one
+  const fitting = Math.floor(HEAD_CHUNK / vocabSize / alignment) * alignment;
+  return Math.min(rows, Math.max(alignment, fitting));
 }
 
 /** The tensors of the fused head: logits of one chunk, losses of all rows. */
@@ -312,15 +318,24 @@ export interface Head {
   targets: Tensor;
   /** (1) what a row's gradient is multiplied by: 1 / rows that count. */
   scale: Tensor;
+  /** (4) the state of loss scaling; there is one where gradients are f16. */
+  scaling?: Tensor;
 }
 
-/** Allocates the head for `rows` rows. */
-export function allocateHead(backend: Backend, config: ModelConfig, rows: number): Head {
+/** Allocates the head for `rows` rows, with logits in `precision`. */
+export function allocateHead(
+  backend: Backend,
+  config: ModelConfig,
+  rows: number,
+  precision: Precision = "f32",
+): Head {
+  const { vocabSize: V } = config;
   return {
-    logits: backend.tensor([headChunkRows(rows, config.vocabSize), config.vocabSize]),
+    logits: backend.tensor([headChunkRows(rows, V), V], precision),
     losses: backend.tensor([rows]),
     targets: backend.tensor([rows], "u32"),
     scale: backend.tensor([1]),
+    scaling: precision === "f16" ? backend.tensor([4]) : undefined,
   };
 }
 
@@ -348,6 +363,7 @@ export function headForward(
       logits,
       targets: backend.view(head.targets, first, [rows]),
       scale: head.scale,
+      scaling: head.scaling,
     });
     backward?.({ dlogits: logits, first, rows });
   }

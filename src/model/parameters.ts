@@ -4,7 +4,13 @@
  * @module
  */
 
-import { type Backend, type Int8Matrix, type Tensor, VIEW_ALIGNMENT } from "../backend/backend.ts";
+import {
+  type Backend,
+  type Int8Matrix,
+  type Ops,
+  type Tensor,
+  viewAlignment,
+} from "../backend/backend.ts";
 import type { ModelConfig } from "./config.ts";
 import { Random } from "../random.ts";
 
@@ -14,7 +20,7 @@ export interface ParameterSpec {
   name: string;
   /** Shape; linear weights are (in, out), as in GPT-2's Conv1D. */
   shape: number[];
-  /** First element in the pool, a multiple of the view alignment. */
+  /** First element in the pool, where a view may start in f32 and in f16. */
   offset: number;
   /** Number of elements. */
   size: number;
@@ -65,14 +71,14 @@ export function parameterLayout(config: ModelConfig): ParameterLayout {
   }
   layernorm("transformer.ln_f");
 
-  const specs: ParameterSpec[] = [];
+  const specs: ParameterSpec[] = [], alignment = viewAlignment("f16"); // the wider of the two
   let offset = 0, count = 0, decay = 0;
   for (const [list, decayed] of [[matrices, true], [vectors, false]] as const) {
     for (const [name, shape, init] of list) {
       const size = shape.reduce((a, b) => a * b, 1);
       specs.push({ name, shape, offset, size, init });
       count += size;
-      offset = Math.ceil((offset + size) / VIEW_ALIGNMENT) * VIEW_ALIGNMENT;
+      offset = Math.ceil((offset + size) / alignment) * alignment;
     }
     if (decayed) decay = offset;
   }
@@ -140,6 +146,36 @@ export function parameterTensors(backend: Backend, config: ModelConfig): Paramet
     return backend.view(pool, spec.offset, spec.shape);
   };
   return { pool, ...modelTensors(config, part, part) };
+}
+
+/** The parameters in f16 for matrix products, made anew from those in f32 after each step. */
+export interface HalfTensors {
+  /** What a pass reads: matrices in f16; positions and vectors are those in f32 themselves. */
+  tensors: ModelTensors<Tensor>;
+  /** Records rounding the matrices of the f32 pool to f16. */
+  refresh(ops: Ops): void;
+}
+
+/** Allocates the matrices of `parameters` once more, in f16. */
+export function halfTensors(
+  backend: Backend,
+  config: ModelConfig,
+  parameters: ParameterTensors,
+): HalfTensors {
+  const { specs, decay } = parameterLayout(config);
+  const out = backend.tensor([decay], "f16"), x = backend.view(parameters.pool, 0, [decay]);
+  const part = (name: string, pool: Tensor): Tensor => {
+    const { offset, shape } = specs.find((spec) => spec.name === name)!;
+    return backend.view(pool, offset, shape);
+  };
+  return {
+    tensors: modelTensors(
+      config,
+      (name) => part(name, out),
+      (name) => part(name, parameters.pool),
+    ),
+    refresh: (ops) => ops.cast({ out, x }),
+  };
 }
 
 /** Names the parts of a model. `matrix` and `vector` give what has a Hugging Face name. */

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { halves, hasFloat16 } from "../float16.ts";
+
 /** Bytes of an element of each type that can be read and written. */
 const BYTES = { F32: 4, F16: 2, I8: 1, U8: 1, U16: 2, I32: 4, U32: 4, I64: 8 } as const;
 
@@ -245,20 +247,9 @@ export function typedArray(dtype: TensorType, bytes: Uint8Array<ArrayBuffer>): T
   }
 }
 
-/**
- * `Float16Array`.
- * @throws {Error} if this runtime has none.
- */
-export function halves(): Float16ArrayConstructor {
-  if (typeof Float16Array !== "undefined") return Float16Array;
-  throw new Error(
-    "F16 can be neither read nor written here: use weights in 8 bits or F32, or a newer runtime, such as Node 24.",
-  );
-}
-
 /** Whether an array holds 16-bit floats. */
 export const isHalf = (data: TensorData): data is Float16Array<ArrayBuffer> =>
-  typeof Float16Array !== "undefined" && data instanceof Float16Array;
+  hasFloat16 && data instanceof Float16Array;
 
 /** The safetensors name of an array's element type. */
 function typeOf(data: TensorData): TensorType {

@@ -7,9 +7,10 @@
 
 import { sha256 } from "../digest.ts";
 import { makeFolder, NotFound, remove, writeFile } from "../disk.ts";
+import { halves } from "../float16.ts";
 import { checkConfig, type ModelConfig } from "./config.ts";
 import { type ParameterLayout, parameterLayout } from "./parameters.ts";
-import { halves, isHalf, type NamedTensor } from "./safetensors.ts";
+import { isHalf, type NamedTensor } from "./safetensors.ts";
 import {
   dequantizeModel,
   INT8_LAYOUT,

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Backend, type Program, type Tensor, VIEW_ALIGNMENT } from "../backend/backend.ts";
+import { type Backend, type Program, type Tensor, viewAlignment } from "../backend/backend.ts";
 import type { Batch } from "../corpus/batches.ts";
 import { allocateScratch, sequenceBackward } from "../gpt/backward.ts";
 import { allocateActivations, allocateHead, headForward, sequenceForward } from "../gpt/forward.ts";
@@ -53,6 +53,9 @@ export interface TrainingEngine extends Disposable {
   /** Copies parameters and moments in. */
   writeState(state: TrainingState): Promise<void>;
 }
+
+/** Place of the gradient norm behind the loss, in elements. */
+const NORM_PLACE = viewAlignment("f32");
 
 /** Lets signals and timers through between two pieces of computation. */
 const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
@@ -109,9 +112,9 @@ export class BackendEngine implements TrainingEngine {
     this.#scale = head.scale;
     this.#seed = backend.tensor([1], "u32");
     this.#hyper = backend.tensor([8]);
-    this.#stats = backend.tensor([VIEW_ALIGNMENT + 1]);
+    this.#stats = backend.tensor([NORM_PLACE + 1]);
     this.#lossSum = backend.view(this.#stats, 0, [1]);
-    this.#norm = backend.view(this.#stats, VIEW_ALIGNMENT, [1]);
+    this.#norm = backend.view(this.#stats, NORM_PLACE, [1]);
     this.#evalSum = backend.tensor([1]);
     const dropout = options.dropout > 0 ? { rate: options.dropout, seed: this.#seed } : undefined;
     const acts = allocateActivations(backend, config, rows, true);
@@ -178,7 +181,7 @@ export class BackendEngine implements TrainingEngine {
   }
 
   async readStats(): Promise<TrainingStats> {
-    const { 0: sum, [VIEW_ALIGNMENT]: gradNorm } = await this.#backend.read(this.#stats);
+    const { 0: sum, [NORM_PLACE]: gradNorm } = await this.#backend.read(this.#stats);
     const loss = sum / this.#counted;
     this.#backend.write(this.#lossSum, new Float32Array(1));
     this.#counted = 0;

@@ -17,6 +17,7 @@ import {
   type Tensor,
 } from "../backend.ts";
 import { matmulSize } from "../checked.ts";
+import { MAX_LOSS_SCALE, MIN_LOSS_SCALE, SCALING } from "../loss_scaling.ts";
 import { attentionCachedInt8, embeddingForwardInt8, matmulInt8 } from "./int8.ts";
 import type { FloatArray, ReferenceTensor } from "./reference_backend.ts";
 
@@ -50,6 +51,10 @@ export class ReferenceOps implements Ops {
 
   fill({ x, value }: Args<"fill">): void {
     this.#steps.push(() => void floats(x).fill(value));
+  }
+
+  cast({ out, x }: Args<"cast">): void {
+    this.#steps.push(() => floats(out).set(floats(x)));
   }
 
   embeddingForward({ out, tokens, positions, wte, wpe }: Args<"embeddingForward">): void {
@@ -225,10 +230,12 @@ export class ReferenceOps implements Ops {
     });
   }
 
-  crossEntropy({ losses, logits, targets, scale }: Args<"crossEntropy">): void {
+  crossEntropy({ losses, logits, targets, scale, scaling }: Args<"crossEntropy">): void {
     const [R, V] = logits.shape;
     const loss = floats(losses), z = floats(logits), target = words(targets), s = floats(scale);
+    const lossScale = lossScaleOf(scaling);
     this.#steps.push(() => {
+      const factor = s[0] * lossScale();
       for (let r = 0; r < R; r++) {
         const row = z.subarray(r * V, (r + 1) * V);
         if (target[r] === IGNORED) {
@@ -242,7 +249,7 @@ export class ReferenceOps implements Ops {
         loss[r] = highest + Math.log(total) - row[target[r]];
         for (let v = 0; v < V; v++) {
           const probability = Math.exp(row[v] - highest) / total;
-          row[v] = (probability - (v === target[r] ? 1 : 0)) * s[0];
+          row[v] = (probability - (v === target[r] ? 1 : 0)) * factor;
         }
       }
     });
@@ -273,24 +280,25 @@ export class ReferenceOps implements Ops {
     });
   }
 
-  gradientNorm({ norm, grads }: Args<"gradientNorm">): void {
-    const y = floats(norm), g = floats(grads);
+  gradientNorm({ norm, grads, scaling }: Args<"gradientNorm">): void {
+    const y = floats(norm), g = floats(grads), lossScale = lossScaleOf(scaling);
     this.#steps.push(() => {
       let squares = 0;
       for (let i = 0; i < g.length; i++) squares += g[i] * g[i];
-      y[0] = Math.sqrt(squares);
+      y[0] = Math.sqrt(squares) / lossScale();
     });
   }
 
-  adamw({ params, grads, m, v, norm, hyper, decay }: Args<"adamw">): void {
+  adamw({ params, grads, m, v, norm, hyper, decay, scaling }: Args<"adamw">): void {
     const p = floats(params), g = floats(grads), m1 = floats(m), m2 = floats(v);
-    const length = floats(norm), h = floats(hyper);
+    const length = floats(norm), h = floats(hyper), lossScale = lossScaleOf(scaling);
     this.#steps.push(() => {
+      if (scaling && !Number.isFinite(length[0])) return;
       const lr = h[HYPER.lr], beta1 = h[HYPER.beta1], beta2 = h[HYPER.beta2];
       const clip = h[HYPER.clip];
       const shrink = clip > 0 && length[0] > clip ? clip / length[0] : 1;
       for (let i = 0; i < p.length; i++) {
-        const gradient = g[i] * shrink;
+        const gradient = g[i] / lossScale() * shrink;
         m1[i] = beta1 * m1[i] + (1 - beta1) * gradient;
         m2[i] = beta2 * m2[i] + (1 - beta2) * gradient * gradient;
         const update = m1[i] * h[HYPER.correction1] /
@@ -298,6 +306,23 @@ export class ReferenceOps implements Ops {
         const decayed = i < decay ? h[HYPER.weightDecay] * p[i] : 0;
         p[i] -= lr * (update + decayed);
       }
+    });
+  }
+
+  adjustLossScale({ scaling, norm, interval }: Args<"adjustLossScale">): void {
+    const state = floats(scaling), length = floats(norm);
+    this.#steps.push(() => {
+      if (!Number.isFinite(length[0])) {
+        state[SCALING.scale] = Math.max(state[SCALING.scale] / 2, MIN_LOSS_SCALE);
+        state[SCALING.steps] = 0;
+        state[SCALING.skipped]++;
+        return;
+      }
+      state[SCALING.norm] = length[0];
+      state[SCALING.steps]++;
+      if (state[SCALING.steps] < interval) return;
+      state[SCALING.steps] = 0;
+      if (state[SCALING.scale] < MAX_LOSS_SCALE) state[SCALING.scale] *= 2;
     });
   }
 
@@ -372,6 +397,13 @@ export class ReferenceOps implements Ops {
       }
     });
   }
+}
+
+/** Reads the loss scale, 1 where there is no loss scaling. */
+function lossScaleOf(scaling: Tensor | undefined): () => number {
+  if (!scaling) return () => 1;
+  const state = floats(scaling);
+  return () => state[SCALING.scale];
 }
 
 /** Scaled dot products of query `n` of head `h` with keys `first` … `n`. */

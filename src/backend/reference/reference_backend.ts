@@ -6,11 +6,18 @@
  */
 
 import type { Backend, DType, Ops, Program, Tensor } from "../backend.ts";
-import { checked, checkShape, checkView, checkWrite, sizeOf } from "../checked.ts";
+import { halves, hasFloat16 } from "../../float16.ts";
+import { checked, checkRead, checkShape, checkView, checkWrite, sizeOf } from "../checked.ts";
 import { ReferenceOps } from "./ops.ts";
 
-/** Storage of f32 tensors: Float64Array makes finite differences sharp enough to judge gradients. */
-export type FloatArray = Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
+/**
+ * Storage of f32 tensors, or of f16 ones, which rounds what it is given. Float64Array in the place of
+ * Float32Array makes finite differences sharp enough to judge gradients.
+ */
+export type FloatArray =
+  | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>
+  | Float16Array<ArrayBuffer>;
 
 /** A tensor of the reference backend: its elements are simply there. */
 export interface ReferenceTensor extends Tensor {
@@ -26,6 +33,7 @@ interface ReferenceProgram extends Program {
 export class ReferenceBackend implements Backend {
   readonly name = "reference";
   readonly description: string;
+  readonly hasF16 = hasFloat16;
   readonly #Float: typeof Float32Array | typeof Float64Array;
 
   /** @param options `storage` "f64" keeps tensors in double precision, for finite differences. */
@@ -36,12 +44,7 @@ export class ReferenceBackend implements Backend {
 
   tensor(shape: readonly number[], dtype: DType = "f32"): ReferenceTensor {
     const size = sizeOf(checkShape(shape));
-    return {
-      dtype,
-      shape,
-      size,
-      data: dtype === "u32" ? new Uint32Array(size) : new this.#Float(size),
-    };
+    return { dtype, shape, size, data: new (this.#arrayOf(dtype))(size) };
   }
 
   view(tensor: Tensor, offset: number, shape: readonly number[]): ReferenceTensor {
@@ -61,6 +64,7 @@ export class ReferenceBackend implements Backend {
   }
 
   read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
+    checkRead(tensor);
     return Promise.resolve(Float32Array.from((tensor as ReferenceTensor).data));
   }
 
@@ -79,4 +83,13 @@ export class ReferenceBackend implements Backend {
   }
 
   [Symbol.dispose](): void {}
+
+  #arrayOf(dtype: DType) {
+    if (dtype === "u32") return Uint32Array;
+    if (dtype === "f32") return this.#Float;
+    if (this.hasF16) return halves();
+    throw new TypeError(
+      "This runtime has no f16 arrays: use f32, or a newer one, such as Node 24.",
+    );
+  }
 }

@@ -32,6 +32,11 @@ function bits(value: number): number {
   return bitsOf[0];
 }
 
+/** @throws {TypeError} if there is a state of loss scaling, which only f16 has a use for. */
+function refuse(scaling: Tensor | undefined): void {
+  if (scaling) throw new TypeError("The wasm backend has no loss scaling: compute in f32 without.");
+}
+
 /** What the recorder asks of its backend. */
 export interface RecorderHost {
   /** Number of threads. */
@@ -76,6 +81,11 @@ export class Recorder implements Ops {
 
   fill({ x, value }: Args<"fill">): void {
     this.#push(Opcode.fill, x, x.size, bits(value));
+  }
+
+  cast({ out, x }: Args<"cast">): void {
+    this.fill({ x: out, value: 0 });
+    this.add({ out, a: out, b: x });
   }
 
   embeddingForward({ out, tokens, positions, wte, wpe }: Args<"embeddingForward">): void {
@@ -136,7 +146,8 @@ export class Recorder implements Ops {
     );
   }
 
-  crossEntropy({ losses, logits, targets, scale }: Args<"crossEntropy">): void {
+  crossEntropy({ losses, logits, targets, scale, scaling }: Args<"crossEntropy">): void {
+    refuse(scaling);
     this.#push(Opcode.crossEntropy, losses, logits, targets, scale, ...logits.shape);
   }
 
@@ -154,13 +165,19 @@ export class Recorder implements Ops {
     this.#push(Opcode.sum, out, x, x.size);
   }
 
-  gradientNorm({ norm, grads }: Args<"gradientNorm">): void {
+  gradientNorm({ norm, grads, scaling }: Args<"gradientNorm">): void {
+    refuse(scaling);
     this.#needScratch(Math.ceil(grads.size / SUM_BLOCK) * 8);
     this.#push(Opcode.gradientNorm, norm, grads, grads.size);
   }
 
-  adamw({ params, grads, m, v, norm, hyper, decay }: Args<"adamw">): void {
+  adamw({ params, grads, m, v, norm, hyper, decay, scaling }: Args<"adamw">): void {
+    refuse(scaling);
     this.#push(Opcode.adamw, params, grads, m, v, params.size, norm, hyper, decay);
+  }
+
+  adjustLossScale({ scaling }: Args<"adjustLossScale">): void {
+    refuse(scaling);
   }
 
   attentionCached(args: Args<"attentionCached">): void {

@@ -97,6 +97,7 @@ async function compileKernels(wanted?: Simd): Promise<CompiledKernels> {
 export class WasmBackend implements Backend {
   readonly name = "wasm";
   readonly description: string;
+  readonly hasF16 = false;
   /** Number of threads, the caller's included. */
   readonly threads: number;
   readonly #memory: WebAssembly.Memory;
@@ -180,6 +181,11 @@ export class WasmBackend implements Backend {
 
   tensor(shape: readonly number[], dtype: DType = "f32"): Tensor {
     this.#checkAlive();
+    if (dtype === "f16") {
+      throw new TypeError(
+        "The wasm backend has no f16 tensors: use f32, or a GPU with shader-f16.",
+      );
+    }
     const size = sizeOf(checkShape(shape));
     return new WasmTensor(this, this.#allocator.allocate(size * 4), dtype, shape, size);
   }

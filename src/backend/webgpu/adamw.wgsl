@@ -32,8 +32,11 @@ const CORRECTION2 = 7u;
 @group(0) @binding(2) var<storage, read_write> m: array<Value>;
 @group(0) @binding(3) var<storage, read_write> v: array<Value>;
 @group(0) @binding(4) var<storage, read> grads: array<Value>;
-@group(0) @binding(5) var<storage, read> norm: array<f32>;
+@group(0) @binding(5) var<storage, read> norm: array<u32>; // bits
 @group(0) @binding(6) var<storage, read> hyper: array<f32>;
+// @if SCALED
+@group(0) @binding(7) var<storage, read> scaling: array<f32>; // its first is the loss scale
+// @end
 
 @compute @workgroup_size(256)
 fn main(
@@ -47,9 +50,16 @@ fn main(
   }
   let clip = hyper[CLIP];
   var shrink = 1.0;
-  if (clip > 0.0 && norm[0] > clip) {
-    shrink = clip / norm[0];
+  let length = bitcast<f32>(norm[0]);
+  if (clip > 0.0 && length > clip) {
+    shrink = clip / length;
   }
+  // @if SCALED
+  if (!isFinite(norm[0])) {
+    return;
+  }
+  shrink /= scaling[0];
+  // @end
   let gradient = grads[i] * shrink;
   let first = hyper[BETA1] * m[i] + (1.0 - hyper[BETA1]) * gradient;
   let second = hyper[BETA2] * v[i] + (1.0 - hyper[BETA2]) * gradient * gradient;

@@ -1,10 +1,10 @@
 // The key and value parts of dqkv (N, 3C): a workgroup owns 64 keys, and the queries that may see
 // them pass by with their dout. Needs attention_tile.wgsl.
 
-@group(0) @binding(1) var<storage, read_write> dqkv: array<vec4f>;
-@group(0) @binding(2) var<storage, read> dout: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> dqkv: array<Quad>;
+@group(0) @binding(2) var<storage, read> dout: array<Quad>;
 @group(0) @binding(3) var<storage, read> lse: array<f32>;
-@group(0) @binding(4) var<storage, read> qkv: array<vec4f>;
+@group(0) @binding(4) var<storage, read> qkv: array<Quad>;
 @group(0) @binding(5) var<storage, read> positions: array<u32>;
 @group(0) @binding(6) var<storage, read> delta: array<f32>;
 
@@ -92,6 +92,6 @@ fn probabilities(s: vec4f, key: u32, ts: vec4u, first: vec4u, logSum: vec4f) -> 
 
 fn store(kind: u32, row: u32, i: u32, y: vec4f) {
   if (row < sizes.T && i < sizes.HS4) {
-    dqkv[(((sequence + row) * 3u + kind) * sizes.NH + head) * sizes.HS4 + i] = y;
+    dqkv[(((sequence + row) * 3u + kind) * sizes.NH + head) * sizes.HS4 + i] = Quad(y);
   }
 }

@@ -2,13 +2,13 @@
 // probabilities come back from `lse`. Also stores delta (N, NH) = Σ dout · out of each row and
 // head, which the key and value parts need. Needs attention_tile.wgsl.
 
-@group(0) @binding(1) var<storage, read_write> dqkv: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> dqkv: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> delta: array<f32>;
-@group(0) @binding(3) var<storage, read> dout: array<vec4f>;
+@group(0) @binding(3) var<storage, read> dout: array<Quad>;
 @group(0) @binding(4) var<storage, read> lse: array<f32>;
-@group(0) @binding(5) var<storage, read> qkv: array<vec4f>;
+@group(0) @binding(5) var<storage, read> qkv: array<Quad>;
 @group(0) @binding(6) var<storage, read> positions: array<u32>;
-@group(0) @binding(7) var<storage, read> out: array<vec4f>;
+@group(0) @binding(7) var<storage, read> out: array<Quad>;
 
 var<workgroup> firsts: array<u32, OWN>;
 var<workgroup> lses: array<f32, OWN>;
@@ -31,7 +31,7 @@ fn main(
     let row = (sequence + t) * sizes.NH + head;
     var sum = vec4f(0.0);
     for (var i = 0u; i < sizes.HS4; i++) {
-      sum += dout[row * sizes.HS4 + i] * out[row * sizes.HS4 + i];
+      sum += vec4f(dout[row * sizes.HS4 + i]) * vec4f(out[row * sizes.HS4 + i]);
     }
     firsts[lane] = t - min(positions[sequence + t], t);
     lses[lane] = lse[row];
@@ -84,6 +84,6 @@ fn dscores(s: vec4f, dp: vec4f, keys: vec4u, own: u32, row: u32) -> vec4f {
 
 fn store(row: u32, i: u32, y: vec4f) {
   if (row < sizes.T && i < sizes.HS4) {
-    dqkv[((sequence + row) * 3u * sizes.NH + head) * sizes.HS4 + i] = y;
+    dqkv[((sequence + row) * 3u * sizes.NH + head) * sizes.HS4 + i] = Quad(y);
   }
 }

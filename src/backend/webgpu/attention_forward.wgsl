@@ -5,9 +5,9 @@
 
 const LOWEST = -1e30; // below every score
 
-@group(0) @binding(1) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> out: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> lse: array<f32>;
-@group(0) @binding(3) var<storage, read> qkv: array<vec4f>;
+@group(0) @binding(3) var<storage, read> qkv: array<Quad>;
 @group(0) @binding(4) var<storage, read> positions: array<u32>;
 
 var<workgroup> firsts: array<u32, OWN>;
@@ -131,6 +131,6 @@ fn isSeen(key: u32, ts: vec4u, first: vec4u) -> vec4<bool> {
 
 fn store(row: u32, i: u32, y: vec4f) {
   if (row < sizes.T && i < sizes.HS4) {
-    out[((sequence + row) * sizes.NH + head) * sizes.HS4 + i] = y;
+    out[((sequence + row) * sizes.NH + head) * sizes.HS4 + i] = Quad(y);
   }
 }

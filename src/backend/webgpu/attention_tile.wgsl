@@ -22,6 +22,8 @@ struct Sizes {
   scale: f32, // 1 / √HS
 }
 
+// @stored Quad F16
+
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 
 /// Which matrix: the three of qkv in their order, and dout.
@@ -58,10 +60,10 @@ fn quad(kind: u32, row: u32, i: u32) -> vec4f {
   let C4 = sizes.NH * sizes.HS4;
   // @if BACKWARD
   if (kind == DOUT) {
-    return dout[(sequence + row) * C4 + head * sizes.HS4 + i];
+    return vec4f(dout[(sequence + row) * C4 + head * sizes.HS4 + i]);
   }
   // @end
-  return qkv[((sequence + row) * 3u + kind) * C4 + head * sizes.HS4 + i];
+  return vec4f(qkv[((sequence + row) * 3u + kind) * C4 + head * sizes.HS4 + i]);
 }
 
 /// 4 rows × 4 dimensions, as columns of rows.

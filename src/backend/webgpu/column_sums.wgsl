@@ -8,12 +8,14 @@ struct Sizes {
   depth: u32, // rows of a slice
 }
 
+// @stored Dout F16_DOUT
+
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> partials: array<f32>;
 // @if LAYERNORM
 @group(0) @binding(2) var<storage, read_write> partialsHat: array<f32>;
 // @end
-@group(0) @binding(3) var<storage, read> dout: array<f32>;
+@group(0) @binding(3) var<storage, read> dout: array<Dout>;
 // @if LAYERNORM
 @group(0) @binding(4) var<storage, read> x: array<f32>;
 @group(0) @binding(5) var<storage, read> mean: array<f32>;
@@ -34,7 +36,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
   // @end
   if (c < sizes.C) {
     for (var n = id.y * sizes.depth + lane / 64u; n < end; n += 4u) {
-      let d = dout[n * sizes.C + c];
+      let d = f32(dout[n * sizes.C + c]);
       sum += d;
       // @if LAYERNORM
       sumHat += d * (x[n * sizes.C + c] - mean[n]) * rstd[n];

@@ -32,14 +32,19 @@ fn one(wanted: u32, v: u32) -> Value {
 }
 // @end
 
+// @stored Logits F16_LOGITS
+
 const IGNORED = 0xffffffffu;
 const LOWEST = -1e30; // below every logit
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> losses: array<f32>;
-@group(0) @binding(2) var<storage, read_write> logits: array<Value>;
+@group(0) @binding(2) var<storage, read_write> logits: array<Logits>;
 @group(0) @binding(3) var<storage, read> targets: array<u32>;
 @group(0) @binding(4) var<storage, read> scale: array<f32>;
+// @if SCALED
+@group(0) @binding(5) var<storage, read> scaling: array<f32>; // its first is the loss scale
+// @end
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -56,29 +61,34 @@ fn main(
   let isIgnored = wanted == IGNORED;
   var highest = LOWEST;
   for (var v = lane; v < sizes.V; v += LANES) {
-    highest = max(highest, largest(logits[row + v]));
+    highest = max(highest, largest(Value(logits[row + v])));
   }
   highest = workgroupMax(highest, lane);
   var sum = Value(0.0);
   for (var v = lane; v < sizes.V; v += LANES) {
-    sum += exp(logits[row + v] - highest);
+    sum += exp(Value(logits[row + v]) - highest);
   }
   let denominator = workgroupSum(total(sum), lane);
   if (lane == 0u) {
     let at = min(wanted / WIDTH, sizes.V - 1u);
     // @if VEC4
-    let logit = logits[row + at][wanted % WIDTH];
+    let logit = f32(logits[row + at][wanted % WIDTH]);
     // @else
-    let logit = logits[row + at];
+    let logit = f32(logits[row + at]);
     // @end
     losses[r] = select(highest + log(denominator) - logit, 0.0, isIgnored);
   }
   storageBarrier(); // lane 0 has read the target's logit before it is replaced
   workgroupBarrier();
+  // @if SCALED
+  let factor = scale[0] * scaling[0];
+  // @else
   let factor = scale[0];
+  // @end
   let inverse = 1.0 / denominator;
   for (var v = lane; v < sizes.V; v += LANES) {
-    let gradient = (exp(logits[row + v] - highest) * inverse - one(wanted, v)) * factor;
-    logits[row + v] = select(gradient, Value(0.0), isIgnored);
+    let probability = exp(Value(logits[row + v]) - highest) * inverse;
+    let gradient = (probability - one(wanted, v)) * factor;
+    logits[row + v] = Logits(select(gradient, Value(0.0), isIgnored));
   }
 }

@@ -13,11 +13,14 @@ export interface WebGpuOptions {
   /** Which of several GPUs to ask for. */
   powerPreference?: GPUPowerPreference;
   /**
-   * Most bytes of a tensor that one dispatch may touch, at least 256; by default what the GPU
+   * Most bytes of a tensor that one dispatch may touch, at least 512; by default what the GPU
    * allows. Ops over whole pools are cut into pieces of this size.
    */
   maxBindingBytes?: number;
 }
+
+/** Features that are used where they are there. */
+const WANTED: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16"];
 
 /**
  * Opens the device of an adapter with the largest buffers it has.
@@ -42,7 +45,7 @@ export async function openDevice(
   }
   const device = await adapter.requestDevice({
     label: "bashling",
-    requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
+    requiredFeatures: WANTED.filter((feature) => adapter.features.has(feature)),
     requiredLimits: {
       maxBufferSize: limits.maxBufferSize,
       maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,

@@ -20,8 +20,10 @@ const WIDTH = 1u;
 const STEPS = 0u;
 // @end
 
+// @stored X F16_X
+
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> x: array<Value>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
 @group(0) @binding(2) var<storage, read> seed: array<u32>;
 
 /// The PCG output permutation (Jarzynski & Olano 2020).
@@ -41,6 +43,6 @@ fn main(
   if (i < sizes.size) {
     let key = hash(Word(seed[0] ^ sizes.siteHash));
     let drawn = hash(key + (sizes.base + i * WIDTH) + STEPS);
-    x[i] = select(Value(0.0), x[i] * sizes.scale, drawn < Word(sizes.keep));
+    x[i] = X(select(Value(0.0), Value(x[i]) * sizes.scale, drawn < Word(sizes.keep)));
   }
 }

@@ -11,13 +11,15 @@ alias Value = vec4f;
 alias Value = f32;
 // @end
 
+// @stored Table F16_WTE
+
 const INACTIVE = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> out: array<Value>;
 @group(0) @binding(2) var<storage, read> tokens: array<u32>;
 @group(0) @binding(3) var<storage, read> positions: array<u32>;
-@group(0) @binding(4) var<storage, read> wte: array<Value>;
+@group(0) @binding(4) var<storage, read> wte: array<Table>;
 @group(0) @binding(5) var<storage, read> wpe: array<Value>;
 
 @compute @workgroup_size(256)
@@ -33,5 +35,5 @@ fn main(
   let n = i / sizes.C;
   let c = i % sizes.C;
   let position = select(positions[n], 0u, positions[n] == INACTIVE);
-  out[i] = wte[tokens[n] * sizes.C + c] + wpe[position * sizes.C + c];
+  out[i] = Value(wte[tokens[n] * sizes.C + c]) + wpe[position * sizes.C + c];
 }

@@ -13,6 +13,7 @@ import attentionCachedInt8StoreCode from "./attention_cached_int8_store.wgsl" wi
 import attentionCachedStoreCode from "./attention_cached_store.wgsl" with { type: "text" };
 import attentionForwardCode from "./attention_forward.wgsl" with { type: "text" };
 import attentionTileCode from "./attention_tile.wgsl" with { type: "text" };
+import castCode from "./cast.wgsl" with { type: "text" };
 import columnSumsCode from "./column_sums.wgsl" with { type: "text" };
 import commonCode from "./common.wgsl" with { type: "text" };
 import crossEntropyCode from "./cross_entropy.wgsl" with { type: "text" };
@@ -21,9 +22,11 @@ import embeddingBackwardCode from "./embedding_backward.wgsl" with { type: "text
 import embeddingForwardCode from "./embedding_forward.wgsl" with { type: "text" };
 import embeddingForwardInt8Code from "./embedding_forward_int8.wgsl" with { type: "text" };
 import fillCode from "./fill.wgsl" with { type: "text" };
+import finiteCode from "./finite.wgsl" with { type: "text" };
 import int8Code from "./int8.wgsl" with { type: "text" };
 import layernormBackwardCode from "./layernorm_backward.wgsl" with { type: "text" };
 import layernormForwardCode from "./layernorm_forward.wgsl" with { type: "text" };
+import lossScalingCode from "./loss_scaling.wgsl" with { type: "text" };
 import matmulCode from "./matmul.wgsl" with { type: "text" };
 import matmulEpilogueCode from "./matmul_epilogue.wgsl" with { type: "text" };
 import matmulInt8Code from "./matmul_int8.wgsl" with { type: "text" };
@@ -36,7 +39,7 @@ import topLogitsCode from "./top_logits.wgsl" with { type: "text" };
 
 /** The kernels by name. Each array is also the identity under which its pipelines are kept. */
 export const kernels = {
-  adamw: [commonCode, adamwCode],
+  adamw: [commonCode, finiteCode, adamwCode],
   add: [commonCode, addCode],
   attentionBackwardKeys: [attentionTileCode, attentionBackwardKeysCode],
   attentionBackwardQueries: [attentionTileCode, attentionBackwardQueriesCode],
@@ -44,6 +47,7 @@ export const kernels = {
   attentionCachedInt8Store: [commonCode, int8Code, attentionCachedInt8StoreCode],
   attentionCachedStore: [commonCode, attentionCachedStoreCode],
   attentionForward: [attentionTileCode, attentionForwardCode],
+  cast: [commonCode, castCode],
   columnSums: [columnSumsCode],
   crossEntropy: [commonCode, reduceCode, crossEntropyCode],
   dropout: [commonCode, dropoutCode],
@@ -53,6 +57,7 @@ export const kernels = {
   fill: [commonCode, fillCode],
   layernormBackward: [commonCode, reduceCode, layernormBackwardCode],
   layernormForward: [commonCode, reduceCode, layernormForwardCode],
+  lossScaling: [finiteCode, lossScalingCode],
   matmul: [matmulEpilogueCode, matmulCode],
   matmulInt8: [int8Code, matmulInt8Code],
   matmulPart: [matmulCode],

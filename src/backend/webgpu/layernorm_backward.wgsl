@@ -19,9 +19,11 @@ fn total(x: Value) -> f32 {
 }
 // @end
 
+// @stored Dout F16_DOUT
+
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> dx: array<Value>;
-@group(0) @binding(2) var<storage, read> dout: array<Value>;
+@group(0) @binding(2) var<storage, read> dout: array<Dout>;
 @group(0) @binding(3) var<storage, read> x: array<Value>;
 @group(0) @binding(4) var<storage, read> weight: array<Value>;
 @group(0) @binding(5) var<storage, read> mean: array<f32>;
@@ -43,7 +45,7 @@ fn main(
   var sum = Value(0.0); // of dhat, the gradient at the normalised input
   var sumHat = Value(0.0); // of dhat · hat
   for (var c = lane; c < sizes.C; c += LANES) {
-    let dhat = dout[row + c] * weight[c];
+    let dhat = Value(dout[row + c]) * weight[c];
     sum += dhat;
     sumHat += dhat * ((x[row + c] - m) * r);
   }
@@ -51,6 +53,7 @@ fn main(
   let averageHat = workgroupSum(total(sumHat), lane) * sizes.inverse;
   for (var c = lane; c < sizes.C; c += LANES) {
     let hat = (x[row + c] - m) * r;
-    dx[row + c] += (dout[row + c] * weight[c] - average - hat * averageHat) * r;
+    let dhat = Value(dout[row + c]) * weight[c];
+    dx[row + c] += (dhat - average - hat * averageHat) * r;
   }
 }

@@ -19,8 +19,10 @@ fn total(x: Value) -> f32 {
 }
 // @end
 
+// @stored Out F16_OUT
+
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> out: array<Value>;
+@group(0) @binding(1) var<storage, read_write> out: array<Out>;
 @group(0) @binding(2) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(3) var<storage, read_write> rstd: array<f32>;
 @group(0) @binding(4) var<storage, read> x: array<Value>;
@@ -50,7 +52,7 @@ fn main(
   }
   let r = inverseSqrt(workgroupSum(total(squares), lane) * sizes.inverse + 1e-5);
   for (var c = lane; c < sizes.C; c += LANES) {
-    out[row + c] = (x[row + c] - m) * r * weight[c] + bias[c];
+    out[row + c] = Out((x[row + c] - m) * r * weight[c] + bias[c]);
   }
   if (lane == 0u) {
     mean[n] = m;

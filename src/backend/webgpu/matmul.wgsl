@@ -25,16 +25,10 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-// @if VEC4
-@group(0) @binding(3) var<storage, read> a: array<vec4f>;
-// @else
-@group(0) @binding(3) var<storage, read> a: array<f32>;
-// @end
-// @if VEC4
-@group(0) @binding(4) var<storage, read> b: array<vec4f>;
-// @else
-@group(0) @binding(4) var<storage, read> b: array<f32>;
-// @end
+// @stored A F16_A
+// @stored B F16_B
+@group(0) @binding(3) var<storage, read> a: array<A>;
+@group(0) @binding(4) var<storage, read> b: array<B>;
 // @if SPLIT
 // @if VEC4
 alias Value = vec4f;
@@ -56,12 +50,12 @@ fn quadA(row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
   }
   let at = row * columns + column;
   // @if VEC4
-  return a[at / 4u];
+  return vec4f(a[at / 4u]);
   // @else
-  var quad = vec4f(a[at], 0.0, 0.0, 0.0);
-  if (column + 1u < columns) { quad.y = a[at + 1u]; }
-  if (column + 2u < columns) { quad.z = a[at + 2u]; }
-  if (column + 3u < columns) { quad.w = a[at + 3u]; }
+  var quad = vec4f(f32(a[at]), 0.0, 0.0, 0.0);
+  if (column + 1u < columns) { quad.y = f32(a[at + 1u]); }
+  if (column + 2u < columns) { quad.z = f32(a[at + 2u]); }
+  if (column + 3u < columns) { quad.w = f32(a[at + 3u]); }
   return quad;
   // @end
 }
@@ -73,12 +67,12 @@ fn quadB(row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
   }
   let at = row * columns + column;
   // @if VEC4
-  return b[at / 4u];
+  return vec4f(b[at / 4u]);
   // @else
-  var quad = vec4f(b[at], 0.0, 0.0, 0.0);
-  if (column + 1u < columns) { quad.y = b[at + 1u]; }
-  if (column + 2u < columns) { quad.z = b[at + 2u]; }
-  if (column + 3u < columns) { quad.w = b[at + 3u]; }
+  var quad = vec4f(f32(b[at]), 0.0, 0.0, 0.0);
+  if (column + 1u < columns) { quad.y = f32(b[at + 1u]); }
+  if (column + 2u < columns) { quad.z = f32(b[at + 2u]); }
+  if (column + 3u < columns) { quad.w = f32(b[at + 3u]); }
   return quad;
   // @end
 }

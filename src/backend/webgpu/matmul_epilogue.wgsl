@@ -7,15 +7,18 @@ alias Value = vec4f;
 alias Value = f32;
 // @end
 
-@group(0) @binding(1) var<storage, read_write> out: array<Value>;
+// @stored Out F16_OUT
+// @stored Gelu F16_GELU
+
+@group(0) @binding(1) var<storage, read_write> out: array<Out>;
 // @if BIAS
 @group(0) @binding(5) var<storage, read> bias: array<Value>;
 // @end
 // @if GELU_INTO
-@group(0) @binding(2) var<storage, read_write> geluInto: array<Value>;
+@group(0) @binding(2) var<storage, read_write> geluInto: array<Gelu>;
 // @end
 // @if GELU_FROM
-@group(0) @binding(6) var<storage, read> geluFrom: array<Value>;
+@group(0) @binding(6) var<storage, read> geluFrom: array<Gelu>;
 // @end
 // @if RESIDUAL
 @group(0) @binding(7) var<storage, read> residual: array<Value>;
@@ -34,11 +37,11 @@ fn finish(at: u32, column: u32, product: Value) {
   y += bias[column];
   // @end
   // @if GELU_INTO
-  geluInto[at] = y;
+  geluInto[at] = Gelu(y);
   y = 0.5 * y * (1.0 + geluTanh(y));
   // @end
   // @if GELU_FROM
-  let x = geluFrom[at];
+  let x = Value(geluFrom[at]);
   let t = geluTanh(x);
   y *= 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * 0.7978845608 * (1.0 + 0.134145 * x * x);
   // @end
@@ -46,7 +49,7 @@ fn finish(at: u32, column: u32, product: Value) {
   y += residual[at];
   // @end
   // @if ACCUMULATE
-  y += out[at];
+  y += Value(out[at]);
   // @end
-  out[at] = y;
+  out[at] = Out(y);
 }

@@ -4,10 +4,9 @@
  * @module
  */
 
-import type { DType } from "../backend.ts";
 import { BUFFER_USAGE, MAP_READ } from "./flags.ts";
 import { kernels } from "./kernels.ts";
-import type { Dispatch, Step } from "./program.ts";
+import { bytesOf, type Dispatch, type Step } from "./program.ts";
 
 /** How long one dispatch took. */
 export interface StepTime {
@@ -19,12 +18,9 @@ export interface StepTime {
   ms: number;
   /** About how many f32 operations it was. */
   work: number;
-  /** Bytes that it reads and writes at least: see {@linkcode bytesOf}. */
+  /** Bytes that it reads and writes at least: see {@linkcode trafficOf}. */
   bytes: number;
 }
-
-/** Bytes of an element. */
-const ELEMENT: Record<DType, number> = { f32: 4, u32: 4 };
 
 /** Ops whose kernels read each tensor of the result before they replace it. */
 const IN_PLACE = new Set(["adamw", "crossEntropy", "dropout", "layernormBackward"]);
@@ -34,9 +30,9 @@ const IN_PLACE = new Set(["adamw", "crossEntropy", "dropout", "layernormBackward
  * twice if it also reads them. What a kernel reads more than once is not counted, as a cache may
  * hold it, and of a table it counts the whole, though rows may be left out.
  */
-function bytesOf({ op, code, flags = [], writes, reads }: Dispatch): number {
+function trafficOf({ op, code, flags = [], writes, reads }: Dispatch): number {
   const total = (tensors: Dispatch["writes"]) =>
-    tensors.reduce((sum, tensor) => sum + (tensor ? tensor.size * ELEMENT[tensor.dtype] : 0), 0);
+    tensors.reduce((sum, tensor) => sum + (tensor ? bytesOf(tensor) : 0), 0);
   const isSum = op === "add" && !(flags.includes("A") && flags.includes("B")); // out is a term
   const reread = IN_PLACE.has(op) || flags.includes("ACCUMULATE") || code === kernels.slices ||
     isSum;
@@ -108,7 +104,7 @@ export async function profile(device: GPUDevice, steps: readonly Step[]): Promis
     const stamps = new BigUint64Array(staging.getMappedRange()); // nanoseconds
     chunk.forEach(({ op, work, dispatch }, i) => {
       const ms = Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6;
-      times.push({ op, label: labelOf(dispatch), ms, work, bytes: bytesOf(dispatch) });
+      times.push({ op, label: labelOf(dispatch), ms, work, bytes: trafficOf(dispatch) });
     });
     staging.unmap();
     for (const resource of [queries, resolved, staging]) resource.destroy();

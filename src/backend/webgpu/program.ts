@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Program, Tensor } from "../backend.ts";
+import { BYTES, type Program, type Tensor } from "../backend.ts";
 import { BUFFER_USAGE } from "./flags.ts";
 import type { Kernel, PipelineCache } from "./pipeline_cache.ts";
 
@@ -53,6 +53,11 @@ export interface WebGpuProgram extends Program {
   readonly steps: readonly Step[];
   /** The sizes of its dispatches; none where it has no dispatch. */
   readonly uniforms: GPUBuffer | undefined;
+}
+
+/** Bytes of a tensor, which WebGPU wants to be a multiple of 4. */
+export function bytesOf({ dtype, size }: Pick<Tensor, "dtype" | "size">): number {
+  return Math.ceil(BYTES[dtype] * size / 4) * 4;
 }
 
 /** Bytes between the `Sizes` of two dispatches: WebGPU's default uniform alignment. */
@@ -110,8 +115,8 @@ export function buildProgram(
     }];
     [...writes, ...reads].forEach((tensor, i) => {
       if (!tensor) return;
-      const { buffer, byteOffset, size } = tensor;
-      entries.push({ binding: i + 1, resource: { buffer, offset: byteOffset, size: 4 * size } });
+      const { buffer, byteOffset: offset } = tensor;
+      entries.push({ binding: i + 1, resource: { buffer, offset, size: bytesOf(tensor) } });
     });
     const layout = pipeline.getBindGroupLayout(0);
     const bindGroup = device.createBindGroup({ label: op, layout, entries });
@@ -134,7 +139,7 @@ function gridOf({ op, groups }: Dispatch, limit: number): readonly [number, numb
 
 function checkTensors({ op, writes, reads }: Dispatch, maxBinding: number): void {
   const tensors = [...writes, ...reads].filter((tensor) => tensor !== undefined);
-  const largest = 4 * Math.max(...tensors.map(({ size }) => size));
+  const largest = Math.max(...tensors.map(bytesOf));
   if (largest > maxBinding) {
     throw new RangeError(
       `${op} needs a tensor of ${largest} bytes in one piece, the GPU binds at most ` +
@@ -144,8 +149,8 @@ function checkTensors({ op, writes, reads }: Dispatch, maxBinding: number): void
   tensors.slice(0, writes.filter(Boolean).length).forEach((target, i) => {
     const overlaps = tensors.some((tensor, j) =>
       i !== j && target.buffer === tensor.buffer &&
-      target.byteOffset < tensor.byteOffset + 4 * tensor.size &&
-      tensor.byteOffset < target.byteOffset + 4 * target.size
+      target.byteOffset < tensor.byteOffset + bytesOf(tensor) &&
+      tensor.byteOffset < target.byteOffset + bytesOf(target)
     );
     if (overlaps) throw new RangeError(`${op} would write a tensor that it also reads.`);
   });

@@ -5,6 +5,7 @@
  */
 
 import {
+  BYTES,
   dropoutThreshold,
   type MatmulArgs,
   type MatmulInt8Args,
@@ -48,13 +49,25 @@ export class Recorder implements Ops {
     }
   }
 
+  cast({ out, x }: Args<"cast">): void {
+    this.length++;
+    for (const { part, elements } of this.#pieces(out)) {
+      const { size, flags } = values(elements);
+      this.#push("cast", kernels.cast, [part(out)], [part(x)], size / 256, {
+        flags: [...flags, ...halves({ OUT: out, X: x })],
+        sizes: [size],
+        work: elements,
+      });
+    }
+  }
+
   embeddingForward({ out, tokens, positions, wte, wpe }: Args<"embeddingForward">): void {
     this.length++;
     const [N, C] = out.shape;
     const { size, flags } = values(C);
     const reads = [tokens, positions, wte, wpe];
     this.#push("embeddingForward", kernels.embeddingForward, [out], reads, N * size / 256, {
-      flags,
+      flags: [...flags, ...halves({ WTE: wte })],
       sizes: [N * size, size],
       work: 2 * N * C,
     });
@@ -84,7 +97,7 @@ export class Recorder implements Ops {
     const writes = [out, mean, rstd], reads = [x, weight, bias];
     this.#push("layernormForward", kernels.layernormForward, writes, reads, N, {
       constants: { LANES: lanesFor(size) },
-      flags,
+      flags: [...flags, ...halves({ OUT: out })],
       sizes: [N, size, float(1 / C)],
       work: 8 * N * C,
     });
@@ -98,7 +111,7 @@ export class Recorder implements Ops {
     const op = "layernormBackward", reads = [dout, x, weight, mean, rstd];
     this.#push(op, kernels.layernormBackward, [dx], reads, N, {
       constants: { LANES: lanesFor(size) },
-      flags,
+      flags: [...flags, ...halves({ DOUT: dout })],
       sizes: [N, size, float(1 / C)],
       work: 12 * N * C,
     });
@@ -114,7 +127,11 @@ export class Recorder implements Ops {
     const grid = [Math.ceil(n / tile), Math.ceil(m / tile), splits] as const;
     const rows = [transposeA ? m : k, transposeB ? k : n, n]; // lengths of rows in memory
     const vector = rows.every((length) => length % 4 === 0) ? ["VEC4"] : [];
-    const flags = [...vector, ...on({ TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB })];
+    const flags = [
+      ...vector,
+      ...on({ TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB }),
+      ...halves({ A: a, B: b }),
+    ];
     const epilogue = [
       ...vector,
       ...on({
@@ -124,6 +141,7 @@ export class Recorder implements Ops {
         RESIDUAL: residual,
         ACCUMULATE: args.accumulate,
       }),
+      ...halves({ OUT: out, GELU: geluInto ?? geluFrom }),
     ];
     const writes = [out, geluInto], extras = [bias, geluFrom, residual];
     const shared = { constants: { SIDE: side }, sizes: [m, n, k, depth], work: 2 * m * n * k };
@@ -155,10 +173,11 @@ export class Recorder implements Ops {
 
   attentionForward({ out, lse, qkv, positions, B, NH }: Args<"attentionForward">): void {
     this.length++;
-    const { grid, constants, sizes, work } = attentionShape(out, B, NH);
+    const { grid, constants, flags, sizes, work } = attentionShape(out, B, NH);
     const op = "attentionForward";
     this.#push(op, kernels.attentionForward, [out, lse], [qkv, positions], grid, {
       constants,
+      flags,
       sizes,
       work: 2 * work,
     });
@@ -167,9 +186,10 @@ export class Recorder implements Ops {
   attentionBackward(args: Args<"attentionBackward">): void {
     this.length++;
     const { dqkv, dout, out, lse, qkv, positions, B, NH } = args;
-    const { grid, constants, sizes, work } = attentionShape(out, B, NH);
+    const { grid, constants, sizes, work, ...shape } = attentionShape(out, B, NH);
     const delta = this.#scratch(lse.size);
-    const op = "attentionBackward", flags = ["BACKWARD"], reads = [dout, lse, qkv, positions];
+    const op = "attentionBackward", reads = [dout, lse, qkv, positions];
+    const flags = [...shape.flags, "BACKWARD"];
     this.#push(op, kernels.attentionBackwardQueries, [dqkv, delta], [...reads, out], grid, {
       constants,
       flags,
@@ -184,13 +204,14 @@ export class Recorder implements Ops {
     });
   }
 
-  crossEntropy({ losses, logits, targets, scale }: Args<"crossEntropy">): void {
+  crossEntropy({ losses, logits, targets, scale, scaling }: Args<"crossEntropy">): void {
     this.length++;
     const [R, V] = logits.shape;
     const { size, flags } = values(V);
-    this.#push("crossEntropy", kernels.crossEntropy, [losses, logits], [targets, scale], R, {
+    const writes = [losses, logits], reads = [targets, scale, scaling];
+    this.#push("crossEntropy", kernels.crossEntropy, writes, reads, R, {
       constants: { LANES: lanesFor(size) },
-      flags,
+      flags: [...flags, ...on({ SCALED: scaling }), ...halves({ LOGITS: logits })],
       sizes: [R, size],
       work: 20 * R * V,
     });
@@ -203,7 +224,7 @@ export class Recorder implements Ops {
     for (const { part, first, elements } of this.#pieces(x)) {
       const { size, flags } = values(elements);
       this.#push("dropout", kernels.dropout, [part(x)], [seed], size / 256, {
-        flags,
+        flags: [...flags, ...halves({ X: x })],
         sizes: [size, first, siteHash, keep, scale],
         work: 20 * elements,
       });
@@ -228,22 +249,31 @@ export class Recorder implements Ops {
     this.#sum("sum", out, x, []);
   }
 
-  gradientNorm({ norm, grads }: Args<"gradientNorm">): void {
+  gradientNorm({ norm, grads, scaling }: Args<"gradientNorm">): void {
     this.length++;
-    this.#sum("gradientNorm", norm, grads, ["SQUARES"]);
+    this.#sum("gradientNorm", norm, grads, ["SQUARES"], scaling);
   }
 
-  adamw({ params, grads, m, v, norm, hyper, decay }: Args<"adamw">): void {
+  adamw({ params, grads, m, v, norm, hyper, decay, scaling }: Args<"adamw">): void {
     this.length++;
     for (const { part, first, elements } of this.#pieces(params)) {
       const { size, flags } = values(elements);
-      const writes = [part(params), part(m), part(v)], reads = [part(grads), norm, hyper];
+      const writes = [part(params), part(m), part(v)];
+      const reads = [part(grads), norm, hyper, scaling];
       this.#push("adamw", kernels.adamw, writes, reads, size / 256, {
-        flags,
+        flags: [...flags, ...on({ SCALED: scaling })],
         sizes: [size, Math.min(Math.max(decay - first, 0), elements)],
         work: 16 * elements,
       });
     }
+  }
+
+  adjustLossScale({ scaling, norm, interval }: Args<"adjustLossScale">): void {
+    this.length++;
+    this.#push("adjustLossScale", kernels.lossScaling, [scaling], [norm], 1, {
+      sizes: [float(interval)],
+      work: 1,
+    });
   }
 
   attentionCached(args: Args<"attentionCached">): void {
@@ -321,7 +351,7 @@ export class Recorder implements Ops {
   }
 
   /** Σ x added to `out`, or √Σ x² into it, by two stages. */
-  #sum(op: string, out: Tensor, x: Tensor, squares: string[]): void {
+  #sum(op: string, out: Tensor, x: Tensor, squares: string[], scaling?: Tensor): void {
     const LANES = 256;
     const pieces = this.#pieces(x).map((piece) => ({
       ...piece,
@@ -339,9 +369,9 @@ export class Recorder implements Ops {
       });
       base += groups;
     }
-    this.#push(op, kernels.sum, [out], [partials], 1, {
+    this.#push(op, kernels.sum, [out], [partials, scaling], 1, {
       constants: { LANES },
-      flags: squares.length > 0 ? ["ROOT"] : ["FINAL"],
+      flags: [squares.length > 0 ? "ROOT" : "FINAL", ...on({ SCALED: scaling })],
       sizes: [base, 0],
       work: base,
     });
@@ -365,7 +395,7 @@ export class Recorder implements Ops {
     const groups = Math.ceil(C / 64);
     const writes = [partials, partialsHat], reads = [dout, x, mean, rstd];
     this.#push(op, kernels.columnSums, writes, reads, [groups, slices, 1], {
-      flags: on({ LAYERNORM: layernorm }),
+      flags: [...on({ LAYERNORM: layernorm }), ...halves({ DOUT: dout })],
       sizes: [N, C, depth],
       work: 4 * N * C,
     });
@@ -382,7 +412,7 @@ export class Recorder implements Ops {
   #pieces(
     whole: Tensor,
   ): { first: number; elements: number; part: (tensor: Tensor) => WebGpuTensor }[] {
-    const most = Math.floor(this.#maxBinding / 256) * 64;
+    const most = Math.floor(this.#maxBinding / 512) * 128; // pieces of f16 are aligned as well
     return Array.from({ length: Math.ceil(whole.size / most) }, (_, i) => {
       const first = i * most, elements = Math.min(most, whole.size - first);
       return { first, elements, part: (tensor) => slice(tensor, first, elements) };
@@ -414,6 +444,12 @@ function on(flags: Record<string, unknown>): string[] {
   return Object.keys(flags).filter((name) => flags[name]);
 }
 
+/** The flag F16_… of each of these tensors that is f16. */
+function halves(tensors: Record<string, Tensor | undefined>): string[] {
+  return Object.keys(tensors).filter((name) => tensors[name]?.dtype === "f16")
+    .map((name) => `F16_${name}`);
+}
+
 /** Rows are handled as `vec4f` where their length allows: their size in those, and the flag. */
 function values(elements: number): { size: number; flags: string[] } {
   return elements % 4 === 0
@@ -433,13 +469,14 @@ function isSame(a: Tensor, b: Tensor): boolean {
 
 function slice(tensor: Tensor, first: number, size: number): WebGpuTensor {
   const { dtype, buffer, byteOffset } = tensor as WebGpuTensor;
-  return { dtype, shape: [size], size, buffer, byteOffset: byteOffset + 4 * first };
+  return { dtype, shape: [size], size, buffer, byteOffset: byteOffset + BYTES[dtype] * first };
 }
 
 /** What the attention kernels share; `work` is that of one of their matrix products. */
 function attentionShape(out: Tensor, B: number, NH: number): {
   grid: readonly [number, number, number];
   constants: Record<string, number>;
+  flags: string[];
   sizes: number[];
   work: number;
 } {
@@ -449,6 +486,7 @@ function attentionShape(out: Tensor, B: number, NH: number): {
   return {
     grid: [Math.ceil(T / 64), NH * parts, B],
     constants: { GROUPS },
+    flags: ["VEC4", ...on({ F16: out.dtype === "f16" })],
     sizes: [T, NH, HS4, parts, float(1 / Math.sqrt(HS))],
     work: N * T * C,
   };

@@ -15,6 +15,9 @@ alias Value = f32;
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<Value>;
+// @if SCALED
+@group(0) @binding(3) var<storage, read> scaling: array<f32>; // its first is the loss scale
+// @end
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -37,7 +40,11 @@ fn main(
   // @end
   if (lane == 0u) {
     // @if ROOT
+    // @if SCALED
+    out[0] = sqrt(total) / scaling[0];
+    // @else
     out[0] = sqrt(total);
+    // @end
     // @else
     // @if FINAL
     out[0] += total;

@@ -7,6 +7,9 @@
  * - `// @if FLAG` … `// @else` … `// @end` keeps one of two parts;
  * - `// @each i COUNT` … `// @end` repeats its lines for i = 0 … COUNT − 1, writing the number
  *   for `$i`; COUNT is a number or the name of a constant;
+ * - `// @stored Name FLAG` becomes `alias Name = …;`, how a tensor lies in memory: `f16` where FLAG is
+ *   set, else `f32`; with VEC4 four of them. Kernels compute in f32: what is loaded they convert to
+ *   `f32` or `vec4f`, which changes nothing in the second case, and what is stored to `Name`;
  * - `override NAME: type;` becomes `const NAME: type = value;`.
  *
  * @module
@@ -27,6 +30,8 @@ export interface Specialization {
 export function specialize(source: string, { constants = {}, flags = [] }: Specialization): string {
   const lines = source.split("\n");
   const unused = new Set(Object.keys(constants));
+  const has = (flag: string) => flags.includes(flag);
+  let usesHalf = false;
   let at = 0;
 
   const constant = (name: string): number => {
@@ -46,7 +51,11 @@ export function specialize(source: string, { constants = {}, flags = [] }: Speci
       if (directive === "if") {
         const yes = block(true);
         const no = yes.closing === "else" ? block(true).lines : [];
-        result.push(...(flags.includes(first) ? yes.lines : no));
+        result.push(...(has(first) ? yes.lines : no));
+      } else if (directive === "stored") {
+        const types = has("VEC4") ? ["vec4f", "vec4h"] : ["f32", "f16"];
+        usesHalf ||= has(second);
+        result.push(`alias ${first} = ${types[has(second) ? 1 : 0]};`);
       } else if (directive === "each") {
         const count = /^\d/.test(second) ? Number(second) : constant(second);
         const body = block(true).lines;
@@ -72,5 +81,5 @@ export function specialize(source: string, { constants = {}, flags = [] }: Speci
   if (unused.size > 0) {
     throw new SyntaxError(`Kernel has no override called ${[...unused].join(" or ")}.`);
   }
-  return expanded.join("\n");
+  return (usesHalf ? ["enable f16;", ...expanded] : expanded).join("\n");
 }

@@ -4,12 +4,20 @@
  * @module
  */
 
-import type { Backend, DType, Ops, Program, Tensor } from "../backend.ts";
+import { halves, hasFloat16 } from "../../float16.ts";
+import {
+  type Backend,
+  BYTES,
+  type DType,
+  type Ops,
+  type Program,
+  type Tensor,
+} from "../backend.ts";
 import { DeviceLostError } from "../device_lost.ts";
-import { checked, checkShape, checkView, checkWrite, sizeOf } from "../checked.ts";
+import { checked, checkRead, checkShape, checkView, checkWrite, sizeOf } from "../checked.ts";
 import { openDevice, type WebGpuOptions } from "./device.ts";
 import { PipelineCache } from "./pipeline_cache.ts";
-import { buildProgram, type WebGpuProgram, type WebGpuTensor } from "./program.ts";
+import { buildProgram, bytesOf, type WebGpuProgram, type WebGpuTensor } from "./program.ts";
 import { profile, type StepTime } from "./profile.ts";
 import { Recorder } from "./recorder.ts";
 import { BUFFER_USAGE } from "./flags.ts";
@@ -27,6 +35,8 @@ export class WebGpuBackend implements Backend {
   readonly name = "webgpu";
   /** The adapter's own name. */
   readonly description: string;
+  /** Whether the GPU computes with f16, WebGPU's feature `shader-f16`. */
+  readonly hasF16: boolean;
   /** The device, for those who bring kernels of their own. */
   readonly device: GPUDevice;
   readonly #pipelines: PipelineCache;
@@ -41,6 +51,7 @@ export class WebGpuBackend implements Backend {
   private constructor(device: GPUDevice, description: string, maxBinding: number) {
     this.device = device;
     this.description = description;
+    this.hasF16 = hasFloat16 && device.features.has("shader-f16");
     this.#maxBinding = maxBinding;
     this.#pipelines = new PipelineCache(device);
     this.#staging = new StagingBuffers(device);
@@ -62,22 +73,25 @@ export class WebGpuBackend implements Backend {
     const { device, description } = await openDevice(options);
     const limit = device.limits.maxStorageBufferBindingSize;
     const { maxBindingBytes = limit } = options;
-    if (!(maxBindingBytes >= 256 && maxBindingBytes <= limit)) {
+    if (!(maxBindingBytes >= 512 && maxBindingBytes <= limit)) {
       device.destroy();
-      throw new RangeError(`maxBindingBytes is ${maxBindingBytes}, expected 256 to ${limit}.`);
+      throw new RangeError(`maxBindingBytes is ${maxBindingBytes}, expected 512 to ${limit}.`);
     }
     return new WebGpuBackend(device, description, maxBindingBytes);
   }
 
   tensor(shape: readonly number[], dtype: DType = "f32"): Tensor {
-    const size = sizeOf(checkShape(shape));
+    if (dtype === "f16" && !this.hasF16) {
+      throw new TypeError(`${this.description} has no shader-f16, so no f16 tensors: use f32.`);
+    }
+    const size = sizeOf(checkShape(shape)), bytes = bytesOf({ dtype, size });
     const limit = this.device.limits.maxBufferSize;
-    if (4 * size > limit) {
+    if (bytes > limit) {
       throw new RangeError(
-        `A tensor of (${shape}) takes ${4 * size} bytes, a buffer of this GPU at most ${limit}.`,
+        `A tensor of (${shape}) takes ${bytes} bytes, a buffer of this GPU at most ${limit}.`,
       );
     }
-    const buffer = this.#allocate(4 * size);
+    const buffer = this.#allocate(bytes);
     this.#buffers.add(buffer);
     const tensor: WebGpuTensor = { dtype, shape, size, buffer, byteOffset: 0 };
     return tensor;
@@ -91,7 +105,7 @@ export class WebGpuBackend implements Backend {
       shape,
       size: sizeOf(shape),
       buffer,
-      byteOffset: byteOffset + 4 * offset,
+      byteOffset: byteOffset + BYTES[dtype] * offset,
     };
     return view;
   }
@@ -104,28 +118,37 @@ export class WebGpuBackend implements Backend {
 
   write(tensor: Tensor, data: Float32Array | Uint32Array, offset = 0): void {
     checkWrite(tensor, data, offset);
-    const { buffer, byteOffset } = tensor as WebGpuTensor;
-    this.device.queue.writeBuffer(
-      buffer,
-      byteOffset + 4 * offset,
-      data as Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
-    );
+    const { buffer, byteOffset, dtype } = tensor as WebGpuTensor;
+    const at = byteOffset + BYTES[dtype] * offset;
+    if (dtype !== "f16") {
+      const words = data as Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+      return this.device.queue.writeBuffer(buffer, at, words);
+    }
+    const end = at + 2 * data.length;
+    if (at % 4 !== 0 || (end % 4 !== 0 && end + 2 !== buffer.size)) {
+      throw new RangeError(
+        `Cannot write ${data.length} f16 elements at ${offset}: begin and end at even places.`,
+      );
+    }
+    const padded = new (halves())(data.length + data.length % 2);
+    padded.set(data);
+    this.device.queue.writeBuffer(buffer, at, padded);
   }
 
   async read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
-    if (tensor.dtype !== "f32") {
-      throw new TypeError(`Cannot read a ${tensor.dtype} tensor, only f32.`);
-    }
-    const { buffer, byteOffset, size } = tensor as WebGpuTensor;
+    checkRead(tensor);
+    const { buffer, byteOffset, size, dtype } = tensor as WebGpuTensor;
     // The copy is submitted before anything is awaited: later runs must not change what is read.
-    const [copy] = await Promise.allSettled([this.#staging.read(buffer, byteOffset, 4 * size)]);
+    const bytes = bytesOf({ dtype, size });
+    const [copy] = await Promise.allSettled([this.#staging.read(buffer, byteOffset, bytes)]);
     await this.#verify(); // a lost device says more than the mapping that failed
     if (copy.status === "rejected") {
       // The mapping may fail a moment before the loss is told.
       await new Promise((resolve) => setTimeout(resolve, 10));
       throw this.#lost ?? copy.reason;
     }
-    return new Float32Array(copy.value);
+    if (dtype === "f32") return new Float32Array(copy.value);
+    return new Float32Array(new (halves())(copy.value, 0, size));
   }
 
   record(build: (ops: Ops) => void): Program {
