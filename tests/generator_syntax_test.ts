@@ -158,6 +158,7 @@ Deno.test("Streams pays for a shared beginning once, and goes on as if it were n
   const put: [slot: number, start: number, tokens: number][] = [];
   const streams = new Streams({
     streams: 2,
+    prefillRows: 64,
     prefill: (slot, tokens, start) => void put.push([slot, start, tokens.length]),
     step: () => Promise.reject(new Error("not asked for")),
   });

@@ -173,6 +173,41 @@ function attentionShape(random: Random): { B: number; T: number; NH: number; C: 
   return { B: between(random, 1, 2), T: between(random, 1, 75), NH, C: NH * HS };
 }
 
+/**
+ * A rule (temperature, top-k, top-p, min-p) for logits that fall, and a number in [0, 1) for a draw,
+ * none of which stands so near a tie that the order of a sum decides.
+ */
+function clearRule(
+  random: Random,
+  logits: Float32Array,
+): { rule: [number, number, number, number]; uniform: number } {
+  const K = logits.length, sum = (weights: number[]) => weights.reduce((a, b) => a + b, 0);
+  const temperature = random.below(6) === 0 ? 0 : 0.3 + 2 * random.uniform();
+  const topK = random.below(K + 1);
+  let weights = Array.from(
+    logits.subarray(0, topK || K),
+    (x) => Math.exp((x - logits[0]) / (temperature || 1)),
+  );
+  // The middle of a hundredth of a sum is far from a tie. The first of at most 100 makes that much.
+  const likely = () => random.below(weights.filter((x) => x >= 0.01 * sum(weights)).length);
+  const before = (place: number) => sum(weights.slice(0, place));
+  let topP = 1, minP = 0;
+  if (random.below(3) > 0) {
+    const place = likely();
+    topP = (before(place) + weights[place] / 2) / sum(weights);
+    weights = weights.slice(0, place + 1);
+  }
+  if (random.below(3) === 0) {
+    const first = likely();
+    const apart = weights.findIndex((x, i) => i >= first && !(weights[i + 1] > 0.9 * x));
+    minP = 0.95 * weights[apart];
+    weights = weights.slice(0, apart + 1);
+  }
+  const place = likely();
+  const uniform = (before(place) + weights[place] / 2) / sum(weights);
+  return { rule: [temperature, topK, topP, minP], uniform };
+}
+
 /** The table. */
 export const OP_CASES: OpCase[] = [
   {
@@ -565,6 +600,46 @@ export const OP_CASES: OpCase[] = [
         tensors: { out: rubbish([R, 1 + 2 * K]), logits },
         outputs: ["out"],
         record: (ops, { out, logits }) => ops.topLogits({ out, logits }),
+      };
+    },
+  },
+  {
+    name: "drawTokens",
+    tolerance: 0,
+    draw(random) {
+      const N = between(random, 1, 70), K = between(random, 1, 100), V = 200, L = 40;
+      const top = new Float32Array(N * (1 + 2 * K)), rules = new Float32Array(N * 4);
+      const uniforms = new Float32Array(N);
+      for (let n = 0; n < N; n++) {
+        const at = n * (1 + 2 * K) + 1;
+        const logits = floats(random, [K], 3).data.sort((a, b) => b - a);
+        const ids = random.shuffle(Array.from({ length: V }, (_, id) => id)).slice(0, K);
+        const { rule, uniform } = clearRule(random, logits as Float32Array);
+        top.set([random.normal(), ...logits, ...ids], at - 1);
+        rules.set(rule, 4 * n);
+        uniforms[n] = uniform;
+      }
+      const positions = words([N], () => random.below(5) === 0 ? INACTIVE : random.below(L - 1));
+      return {
+        tensors: {
+          drawn: { shape: [N], data: new Float32Array(N) },
+          tokens: words([N], () => random.below(V)),
+          positions,
+          ends: words([N], ((n) => () => random.below(2) ? L : positions.data[n++] + 1)(0)),
+          top: { shape: [N, 1 + 2 * K], data: top },
+          rules: { shape: [N, 4], data: rules },
+          uniforms: { shape: [N], data: uniforms },
+          // Numbers of tokens and positions, which only f32 tensors can be read to see.
+          out: rubbish([N, 1]),
+          wte: { shape: [V, 1], data: Float32Array.from({ length: V }, (_, id) => id) },
+          wpe: { shape: [L, 1], data: Float32Array.from({ length: L }, (_, t) => 1000 * t) },
+        },
+        outputs: ["drawn", "out"],
+        record(ops, { out, wte, wpe, ...t }) {
+          const { drawn, tokens, positions, ends, top, rules, uniforms } = t;
+          ops.drawTokens({ drawn, tokens, positions, ends, top, rules, uniforms });
+          ops.embeddingForward({ out, tokens, positions, wte, wpe });
+        },
       };
     },
   },

@@ -78,6 +78,11 @@ export interface MatmulArgs {
   residual?: Tensor;
   /** Add to what `out` holds instead of replacing it. Excludes the epilogues above. */
   accumulate?: boolean;
+  /**
+   * Rows m by which it is decided how k is cut; those of `out` if absent. Products planned for the same
+   * number of rows give a row the same bits, however many rows there are beside it.
+   */
+  plannedRows?: number;
 }
 
 /**
@@ -317,6 +322,26 @@ export interface Ops {
    * index comes first.
    */
   topLogits(args: { out: Tensor; logits: Tensor }): void;
+
+  /**
+   * Draws the next token of each row from its largest logits, and makes the row ready for the pass
+   * that reads it: `tokens` u32 (N) and `drawn` (N), as f32, receive the token, `positions` u32 (N)
+   * the next position, or {@linkcode INACTIVE} if that is `ends` u32 (N). Rows at INACTIVE stay as
+   * they are, and what `drawn` says of them means nothing.
+   *
+   * `top` (N, 1 + 2K) is what {@linkcode Ops.topLogits} gives, `rules` (N, 4) holds each row's
+   * temperature, top-k from 0 to K (0: all K), top-p and min-p; they act as the generator's sampler
+   * says, and temperature 0 takes the likeliest token. `uniforms` (N), in [0, 1), decide the draws.
+   */
+  drawTokens(args: {
+    drawn: Tensor;
+    tokens: Tensor;
+    positions: Tensor;
+    ends: Tensor;
+    top: Tensor;
+    rules: Tensor;
+    uniforms: Tensor;
+  }): void;
 }
 
 /** Places of AdamW's numbers in its `hyper` tensor. */
@@ -378,8 +403,11 @@ export interface Backend extends Disposable {
   /** Records a program: calls `build` once with the operations, which are checked and kept. */
   record(build: (ops: Ops) => void): Program;
 
-  /** Runs a program after those before it. It may still be running when this returns. */
-  run(program: Program): void;
+  /**
+   * Runs programs one after another, after those before them. They may still be running when this
+   * returns.
+   */
+  run(...programs: Program[]): void;
 
   /**
    * Waits until everything submitted has been computed.

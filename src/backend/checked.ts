@@ -212,6 +212,12 @@ export function checked(ops: Ops): Ops {
       if (args.geluFrom && args.bias) {
         throw new RangeError("matmul: geluFrom takes no bias.");
       }
+      const { plannedRows = 1 } = args;
+      if (!Number.isSafeInteger(plannedRows) || plannedRows < 1) {
+        throw new RangeError(
+          `matmul: plannedRows is ${plannedRows}, expected a whole number above zero.`,
+        );
+      }
       ops.matmul(args);
     },
     biasBackward(args) {
@@ -350,6 +356,16 @@ export function checked(ops: Ops): Ops {
       expect(op, { logits: args.logits }, [R, V]);
       expect(op, { out: args.out }, [R, 1 + 2 * K]);
       ops.topLogits(args);
+    },
+    drawTokens(args) {
+      const op = "drawTokens", { drawn, uniforms, tokens, positions, ends } = args;
+      const [N, width] = expectRank(op, "top", args.top, 2);
+      if (width % 2 !== 1 || width < 3) fail(op, "top", args.top, "1 + 2K columns, K from 1 up");
+      expect(op, { top: args.top }, [N, width]);
+      expect(op, { drawn, uniforms }, [N]);
+      expect(op, { tokens, positions, ends }, [N], ["u32"]);
+      expect(op, { rules: args.rules }, [N, 4]);
+      ops.drawTokens(args);
     },
   };
 }

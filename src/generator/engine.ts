@@ -8,6 +8,7 @@ import type { Backend, BackendName } from "../backend/backend.ts";
 import { type BackendChoice, chooseBackend } from "../backend/select.ts";
 import type { Batch } from "../corpus/batches.ts";
 import { Decoder, type StreamLogits } from "../gpt/decode.ts";
+import type { LookAhead } from "../gpt/look_ahead.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { dequantizeModel, type Int8Model, int8Tensors, releaseModel } from "../model/int8.ts";
 import { type ModelTensors, parameterTensors } from "../model/parameters.ts";
@@ -18,6 +19,10 @@ import { loadTfjsInference } from "../tfjs/load.ts";
 export interface StreamDecoding {
   /** Number of streams that a step can advance together. */
   readonly streams: number;
+  /** Most tokens to be put into the cache before others have a turn. */
+  readonly prefillRows: number;
+  /** Makes several steps at once, where a step alone is dear. */
+  readonly lookAhead?: Pick<LookAhead, "mostSteps" | "run">;
   /** Puts tokens into the cache of a stream at positions from `start` on. */
   prefill(slot: number, tokens: Uint32Array, start: number): void;
   /** Advances every stream that is not `INACTIVE` by one token; returns its logits. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { PREFILL_ROWS, type StreamLogits } from "../gpt/decode.ts";
+import type { StreamLogits } from "../gpt/decode.ts";
 import type { Verdict } from "../safety/verdict.ts";
 import { checkSyntax, type SyntaxCheck } from "../syntax/syntax.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -165,11 +165,11 @@ export class Generation {
       const given = [...tokenizer.decodeBytes(ids), ...this.#forced];
       const text = new TextDecoder().decode(Uint8Array.from(given));
       yield this.#give({ text, tokens: [...ids], logprob: 0 });
-      const last = ids.length - 1;
+      const last = ids.length - 1, { prefillRows } = streams;
       let at = Math.min(streams.shared(slot, ids), last);
-      for (; at < last; at += PREFILL_ROWS) {
+      for (; at < last; at += prefillRows) {
         if (signal?.aborted) return this.#result;
-        streams.prefill(slot, ids.subarray(at, Math.min(at + PREFILL_ROWS, last)), at);
+        streams.prefill(slot, ids.subarray(at, Math.min(at + prefillRows, last)), at);
         await turn();
       }
       yield* this.#draw(slot);
@@ -189,7 +189,7 @@ export class Generation {
   /** Draws tokens after a prompt that is in the cache but for its last token. */
   async *#draw(slot: number): AsyncGenerator<Piece, void, undefined> {
     const { tokenizer, streams } = this.#shared, { signal, stop, explain } = this.#options;
-    const ids = this.#ids, guard = this.#guard, result = this.#result;
+    const ids = this.#ids, guard = this.#guard, sampler = this.#sampler, result = this.#result;
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const matcher = new StopMatcher(stop);
     const fresh = (): Piece => ({
@@ -199,14 +199,15 @@ export class Generation {
       ...(explain ? { explanations: [] } : {}),
     });
     let piece = fresh(), token = ids[ids.length - 1], closing: Uint32Array | undefined;
-    this.#sampler.see(ids);
+    sampler.see(ids);
     while (result.completionTokens < this.#most) {
       const room = this.#most - result.completionTokens;
       if (this.#forced.length === 0 && guard?.mustClose(room)) {
         closing = guard.closing(this.#forced);
         break;
       }
-      const logits = await streams.step(slot, token, ids.length - 1 + result.completionTokens);
+      const position = ids.length - 1 + result.completionTokens;
+      const logits = await streams.step(slot, token, position, { room, sampler });
       if (signal?.aborted) {
         yield* this.#rest(piece, matcher.flush());
         return;
@@ -222,7 +223,7 @@ export class Generation {
         text: this.#textGiven(token),
       });
       guard?.take(token);
-      this.#sampler.take(token);
+      sampler.take(token);
       result.completionTokens++;
       result.logprob += drawn.logprob;
       piece.tokens.push(token);

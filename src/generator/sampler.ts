@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { DrawRule } from "../gpt/look_ahead.ts";
+import { TOP_LOGITS } from "../gpt/top_logits.ts";
 import { Random } from "../random.ts";
 import type { Candidates } from "./candidates.ts";
 
@@ -53,6 +55,8 @@ export interface Drawn {
 export class Sampler {
   readonly #options: SamplingOptions;
   readonly #random: Random;
+  /** Draws that are not taken. */
+  readonly #ahead = new Random(0);
   /** How often each token of the context was drawn: 0 for those of the prompt. */
   readonly #seen = new Map<number, number>();
   readonly #bias: [token: number, bias: number][];
@@ -146,6 +150,22 @@ export class Sampler {
     if (n === 0 || n < wanted && !isComplete) return undefined;
     const place = this.#options.temperature === 0 ? places[0] : this.#drawFrom(values, n, true);
     return { token: tokens[place], logprob: values[place] - normalizer };
+  }
+
+  /**
+   * What decides its next `count` draws, if the largest logits do and each draw is taken.
+   * @returns No uniforms if they do not.
+   */
+  foresee(count: number): { rule: DrawRule; uniforms: Float32Array } {
+    const foreseen = this.drawsFromTop && this.#wanted <= TOP_LOGITS ? count : 0;
+    const { temperature, topK, topP, minP } = this.#options, random = this.#ahead;
+    random.state.set(this.#random.state);
+    // The largest f32 below 1, so that rounding makes no 1 of a number.
+    const uniforms = Float32Array.from(
+      { length: foreseen },
+      () => Math.min(random.uniform(), 1 - 2 ** -24),
+    );
+    return { rule: { temperature, topK, topP, minP }, uniforms };
   }
 
   /** Room for candidates with ids below `count`. */

@@ -8,14 +8,40 @@
 
 import { INACTIVE } from "../backend/backend.ts";
 import type { StreamLogits } from "../gpt/decode.ts";
+import type { AheadStep } from "../gpt/look_ahead.ts";
 import type { StreamDecoding } from "./engine.ts";
+import type { Sampler } from "./sampler.ts";
+
+/** What a stream may do without being asked for each step. */
+export interface Outlook {
+  /** Steps that may still be wanted, the next one included. */
+  room: number;
+  /** Will draw the tokens. */
+  sampler: Pick<Sampler, "foresee">;
+}
 
 interface Request {
   token: number;
   position: number;
+  outlook: Outlook;
   resolve(logits: StreamLogits): void;
   reject(reason: unknown): void;
 }
+
+/** What is known of a stream. */
+interface Stream {
+  /** Tokens in its cache, from position 0 on. */
+  cached: number[];
+  /** Steps that it has made and that nobody has asked for. */
+  ahead: AheadStep[];
+  /** Steps of its last look-ahead. */
+  made: number;
+  /** Logarithm to base 2 of the steps that are worth looking ahead. */
+  hope: number;
+}
+
+/** Milliseconds after which timers and signals have a turn, while steps are there without waiting. */
+const TURN_AFTER = 4;
 
 /** Lets timers, signals and other generations have their turn. */
 export function turn(): Promise<void> {
@@ -36,18 +62,28 @@ const soon: (call: () => void) => void = globalThis.setImmediate ?? ((call) => {
 export class Streams {
   readonly #decoder: StreamDecoding;
   readonly #free: number[];
-  /** Tokens in the cache of each stream, from position 0 on. */
-  readonly #cached: number[][];
+  readonly #known: Stream[];
+  readonly #mostHope: number;
   readonly #waiting = new Set<(slot: number) => void>();
   readonly #requests = new Map<number, Request>();
   #stepping = false;
   #closed = false;
+  /** When timers last had a turn, and the turn that generations wait for. */
+  #lastTurn = 0;
+  #pause?: Promise<void>;
 
   /** @param decoder Stays the caller's to dispose of. */
   constructor(decoder: StreamDecoding) {
     this.#decoder = decoder;
-    this.#cached = Array.from({ length: decoder.streams }, () => []);
-    this.#free = Array.from({ length: decoder.streams }, (_, slot) => slot);
+    this.#mostHope = Math.log2(decoder.lookAhead?.mostSteps ?? 1);
+    const { streams: length } = decoder;
+    this.#known = Array.from({ length }, () => ({ cached: [], ahead: [], made: 0, hope: 0 }));
+    this.#free = Array.from({ length }, (_, slot) => slot);
+  }
+
+  /** Most tokens for one call of {@linkcode Streams.prefill}. */
+  get prefillRows(): number {
+    return this.#decoder.prefillRows;
   }
 
   /**
@@ -81,6 +117,7 @@ export class Streams {
 
   /** Gives a stream back, to the generation that has waited longest. */
   release(slot: number): void {
+    Object.assign(this.#known[slot], { ahead: [], made: 0, hope: 0 });
     const [next] = this.#waiting;
     if (!next) this.#free.push(slot);
     else {
@@ -91,7 +128,7 @@ export class Streams {
 
   /** How many of the first `tokens` the cache of a stream holds already. */
   shared(slot: number, tokens: Uint32Array): number {
-    const cached = this.#cached[slot];
+    const { cached } = this.#known[slot];
     let n = 0;
     while (n < tokens.length && cached[n] === tokens[n]) n++;
     return n;
@@ -100,21 +137,49 @@ export class Streams {
   /** Puts tokens into the cache of a stream at positions from `start` on. */
   prefill(slot: number, tokens: Uint32Array, start: number): void {
     this.#checkOpen();
-    this.#cached[slot].length = start;
+    const { cached } = this.#known[slot];
+    cached.length = start;
     this.#decoder.prefill(slot, tokens, start);
-    this.#cached[slot].push(...tokens);
+    cached.push(...tokens);
   }
 
   /**
    * Puts one token at `position` into the cache of a stream; returns the logits after it, all of which
    * can be asked for until the caller first waits for something else.
+   *
+   * Where the decoder looks ahead, the step may have been made already: the stream has then read the
+   * same tokens, as it would have one by one, so that its logits are the same.
    */
-  step(slot: number, token: number, position: number): Promise<StreamLogits> {
-    this.#cached[slot].length = position;
+  step(slot: number, token: number, position: number, outlook: Outlook): Promise<StreamLogits> {
+    const stream = this.#known[slot], next = stream.ahead.shift();
+    stream.cached.length = position;
+    if (next && next.token === token && next.position === position) {
+      stream.cached.push(token);
+      return this.#give(next.logits);
+    }
+    if (next) {
+      stream.ahead = [];
+      stream.hope = Math.max(0, stream.hope - 1);
+    } else if (stream.made > 0) {
+      const grown = Math.min(1 + Math.floor(Math.log2(stream.made)), this.#mostHope);
+      stream.hope = Math.max(stream.hope, grown);
+    }
     return new Promise((resolve, reject) => {
-      this.#requests.set(slot, { token, position, resolve, reject });
+      this.#requests.set(slot, { token, position, outlook, resolve, reject });
       if (!this.#stepping) void this.#run();
     });
+  }
+
+  /** Gives what is there, after a turn if the last one was long ago. */
+  async #give(logits: StreamLogits): Promise<StreamLogits> {
+    if (performance.now() - this.#lastTurn > TURN_AFTER) {
+      await (this.#pause ??= turn().then(() => {
+        this.#pause = undefined;
+        this.#lastTurn = performance.now();
+      }));
+    }
+    this.#checkOpen();
+    return logits;
   }
 
   /** Ends all: whoever waits or asks from now on gets an error. */
@@ -124,26 +189,24 @@ export class Streams {
     this.#waiting.clear();
   }
 
-  /** Steps until nobody asks. A turn before each step gathers the requests of all generations. */
+  /**
+   * Steps until nobody asks. A turn before each step gathers the requests of all generations, those
+   * that still had steps ahead included.
+   */
   async #run(): Promise<void> {
     this.#stepping = true;
     while (this.#requests.size > 0) {
-      await turn();
+      do await turn(); while (this.#pause);
       const requests = [...this.#requests];
       this.#requests.clear();
       try {
         this.#checkOpen();
-        const tokens = new Uint32Array(this.#decoder.streams);
-        const positions = new Uint32Array(this.#decoder.streams).fill(INACTIVE);
-        for (const [slot, { token, position }] of requests) {
-          tokens[slot] = token;
-          positions[slot] = position;
-        }
-        const logits = await this.#decoder.step(tokens, positions);
-        for (const [slot, { token, resolve }] of requests) {
-          this.#cached[slot].push(token);
-          resolve(logits[slot]!);
-        }
+        const logits = await this.#advance(requests);
+        this.#lastTurn = performance.now();
+        requests.forEach(([slot, { token, resolve }], i) => {
+          this.#known[slot].cached.push(token);
+          resolve(logits[i]);
+        });
       } catch (error) {
         for (const [, { reject }] of requests) reject(error);
       }
@@ -151,6 +214,34 @@ export class Streams {
       await Promise.resolve();
     }
     this.#stepping = false;
+  }
+
+  /** Makes the steps that are asked for, and more where the decoder looks ahead. */
+  async #advance(requests: [slot: number, Request][]): Promise<StreamLogits[]> {
+    const { lookAhead, streams } = this.#decoder;
+    if (lookAhead) {
+      const hopes = requests.map(([slot]) => this.#known[slot].hope);
+      const hope = hopes.reduce((sum, hope) => sum + hope, 0) / hopes.length;
+      const steps = Math.round(2 ** hope);
+      const made = await lookAhead.run(
+        requests.map(([slot, { token, position, outlook: { room, sampler } }]) => {
+          return { slot, token, position, ...sampler.foresee(Math.min(steps, room) - 1) };
+        }),
+      );
+      return requests.map(([slot], i) => {
+        const [{ logits }, ...ahead] = made[i];
+        Object.assign(this.#known[slot], { ahead, made: made[i].length });
+        return logits;
+      });
+    }
+    const tokens = new Uint32Array(streams);
+    const positions = new Uint32Array(streams).fill(INACTIVE);
+    for (const [slot, { token, position }] of requests) {
+      tokens[slot] = token;
+      positions[slot] = position;
+    }
+    const logits = await this.#decoder.step(tokens, positions);
+    return requests.map(([slot]) => logits[slot]!);
   }
 
   #checkOpen(): void {

@@ -20,6 +20,8 @@ interface LayerCache {
 export class TfjsDecoder implements Disposable {
   /** Number of streams that a step advances together. */
   readonly streams: number;
+  /** Most tokens to be put into the cache before others have a turn. */
+  readonly prefillRows = 64;
   readonly #model: TfjsModel;
   /** By stream, then layer; empty before the first token. */
   readonly #caches: LayerCache[][];

@@ -74,8 +74,10 @@ export class ReferenceBackend implements Backend {
     return { length: steps.length, steps } as ReferenceProgram;
   }
 
-  run(program: Program): void {
-    for (const step of (program as ReferenceProgram).steps) step();
+  run(...programs: Program[]): void {
+    for (const program of programs) {
+      for (const step of (program as ReferenceProgram).steps) step();
+    }
   }
 
   finish(): Promise<void> {

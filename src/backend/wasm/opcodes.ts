@@ -30,6 +30,7 @@ export enum Opcode {
   matmulInt8 = 17,
   topLogits = 18,
   attentionCachedInt8 = 19,
+  drawTokens = 20,
 }
 
 /** Bits of the flags of a matrix product. */

@@ -224,4 +224,14 @@ export class Recorder implements Ops {
   topLogits({ out, logits }: Args<"topLogits">): void {
     this.#push(Opcode.topLogits, out, logits, ...logits.shape, (out.shape[1] - 1) / 2);
   }
+
+  drawTokens(args: Args<"drawTokens">): void {
+    const { drawn, tokens, positions, ends, top, rules, uniforms } = args;
+    const [N, width] = top.shape, K = (width - 1) / 2;
+    this.#push(
+      Opcode.drawTokens,
+      ...[drawn, tokens, positions, ends, top, rules, uniforms],
+      ...[N, K],
+    );
+  }
 }

@@ -232,7 +232,11 @@ export class WasmBackend implements Backend {
     return program;
   }
 
-  run(program: Program): void {
+  run(...programs: Program[]): void {
+    for (const program of programs) this.#run(program);
+  }
+
+  #run(program: Program): void {
     this.#checkAlive();
     if (!(program instanceof WasmProgram) || program.backend !== this) {
       throw new TypeError("This program was recorded on another backend.");

@@ -17,6 +17,7 @@ import castCode from "./cast.wgsl" with { type: "text" };
 import columnSumsCode from "./column_sums.wgsl" with { type: "text" };
 import commonCode from "./common.wgsl" with { type: "text" };
 import crossEntropyCode from "./cross_entropy.wgsl" with { type: "text" };
+import drawTokensCode from "./draw_tokens.wgsl" with { type: "text" };
 import dropoutCode from "./dropout.wgsl" with { type: "text" };
 import embeddingBackwardCode from "./embedding_backward.wgsl" with { type: "text" };
 import embeddingForwardCode from "./embedding_forward.wgsl" with { type: "text" };
@@ -50,6 +51,7 @@ export const kernels = {
   cast: [commonCode, castCode],
   columnSums: [columnSumsCode],
   crossEntropy: [commonCode, reduceCode, crossEntropyCode],
+  drawTokens: [commonCode, drawTokensCode],
   dropout: [commonCode, dropoutCode],
   embeddingBackward: [commonCode, embeddingBackwardCode],
   embeddingForward: [commonCode, embeddingForwardCode],

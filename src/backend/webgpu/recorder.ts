@@ -122,7 +122,7 @@ export class Recorder implements Ops {
     this.length++;
     const { m, n, k } = matmulSize(args);
     const { out, a, b, transposeA, transposeB, bias, geluInto, geluFrom, residual } = args;
-    const { side, splits, depth } = planMatmul(m, n, k, this.#maxBinding / 4);
+    const { side, splits, depth } = planMatmul(args.plannedRows ?? m, n, k, this.#maxBinding / 4);
     const tile = 8 * side;
     const grid = [Math.ceil(n / tile), Math.ceil(m / tile), splits] as const;
     const rows = [transposeA ? m : k, transposeB ? k : n, n]; // lengths of rows in memory
@@ -347,6 +347,18 @@ export class Recorder implements Ops {
       constants: { LANES: 256 },
       sizes: [R, V, K],
       work: R * V * (K + 20),
+    });
+  }
+
+  drawTokens(args: Args<"drawTokens">): void {
+    this.length++;
+    const { drawn, tokens, positions, ends, top, rules, uniforms } = args;
+    const [N, width] = top.shape, K = (width - 1) / 2;
+    const writes = [drawn, tokens, positions], reads = [ends, top, rules, uniforms];
+    this.#push("drawTokens", kernels.drawTokens, writes, reads, N, {
+      constants: { K },
+      sizes: [N],
+      work: 30 * N * K,
     });
   }
 

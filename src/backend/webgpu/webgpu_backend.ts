@@ -159,21 +159,29 @@ export class WebGpuBackend implements Backend {
     return buildProgram(this.device, this.#pipelines, dispatches, length, this.#maxBinding);
   }
 
-  run(program: Program): void {
-    const { steps } = program as WebGpuProgram;
-    for (let next = 0; next < steps.length;) {
-      const encoder = this.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (let work = 0; next < steps.length && work < SUBMISSION_WORK; next++) {
-        const { pipeline, bindGroup, grid } = steps[next];
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, bindGroup);
-        pass.dispatchWorkgroups(...grid);
-        work += steps[next].work;
-      }
+  run(...programs: Program[]): void {
+    let encoder: GPUCommandEncoder | undefined, pass: GPUComputePassEncoder, work = 0;
+    const submit = () => {
+      if (!encoder) return;
       pass.end();
       this.device.queue.submit([encoder.finish()]);
+      encoder = undefined;
+    };
+    for (const program of programs) {
+      for (const step of (program as WebGpuProgram).steps) {
+        if (!encoder) {
+          encoder = this.device.createCommandEncoder();
+          pass = encoder.beginComputePass();
+          work = 0;
+        }
+        pass!.setPipeline(step.pipeline);
+        pass!.setBindGroup(0, step.bindGroup);
+        pass!.dispatchWorkgroups(...step.grid);
+        work += step.work;
+        if (work >= SUBMISSION_WORK) submit();
+      }
     }
+    submit();
   }
 
   async finish(): Promise<void> {

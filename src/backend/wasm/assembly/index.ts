@@ -6,6 +6,7 @@ import { attentionBackward } from "./attention_backward";
 import { attentionCached } from "./attention_cached";
 import { attentionCachedInt8 } from "./attention_cached_int8";
 import { crossEntropy } from "./cross_entropy";
+import { drawTokens } from "./draw_tokens";
 import { adamw, add, biasBackward, dropout, fill, gradientNorm, sum } from "./elementwise";
 import { embeddingBackward, embeddingForward, embeddingForwardInt8 } from "./embedding";
 import { layernormBackward, layernormForward } from "./layernorm";
@@ -112,6 +113,10 @@ function interpret(command: usize, end: usize): void {
       }
       case Opcode.topLogits: {
         topLogits(args);
+        break;
+      }
+      case Opcode.drawTokens: {
+        drawTokens(args);
         break;
       }
       default:
