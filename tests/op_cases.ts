@@ -78,6 +78,10 @@ export function packedPositions(random: Random, B: number, T: number): CaseTenso
   return { shape: [B * T], data };
 }
 
+/** Whether an op adds up or compares over the lanes of a workgroup, with subgroups or without. */
+export const reduces = ({ name }: OpCase): boolean =>
+  /^(layernorm|crossEntropy|sum|gradientNorm|topLogits|matmulInt8)/.test(name);
+
 function matmulCase(
   name: string,
   options: { transposeA?: boolean; transposeB?: boolean },

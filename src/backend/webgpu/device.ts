@@ -17,7 +17,12 @@ export interface WebGpuOptions {
    * allows. Ops over whole pools are cut into pieces of this size.
    */
   maxBindingBytes?: number;
+  /** Let kernels use subgroups where the GPU has them. Default true. */
+  subgroups?: boolean;
 }
+
+/** Its name is not in every TypeScript library. */
+const SUBGROUPS = "subgroups" as GPUFeatureName;
 
 /** Features that are used where they are there. */
 const WANTED: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16"];
@@ -27,7 +32,8 @@ const WANTED: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16"];
  * @throws {Error} if there is no adapter, or only one in software and `allowFallback` is not set.
  */
 export async function openDevice(
-  { adapter, allowFallback = false, powerPreference = "high-performance" }: WebGpuOptions,
+  { adapter, allowFallback = false, powerPreference = "high-performance", subgroups = true }:
+    WebGpuOptions,
 ): Promise<{ device: GPUDevice; description: string }> {
   if (typeof navigator === "undefined" || !navigator.gpu) {
     throw new Error("WebGPU is not there: this runtime has no navigator.gpu. Use another backend.");
@@ -43,13 +49,18 @@ export async function openDevice(
       `WebGPU has only ${description}, an adapter in software. Use wasm, which is faster.`,
     );
   }
-  const device = await adapter.requestDevice({
-    label: "bashling",
-    requiredFeatures: WANTED.filter((feature) => adapter.features.has(feature)),
-    requiredLimits: {
-      maxBufferSize: limits.maxBufferSize,
-      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
-    },
-  });
+  const features = WANTED.filter((feature) => adapter.features.has(feature));
+  const request = (requiredFeatures: GPUFeatureName[]) =>
+    adapter.requestDevice({
+      label: "bashling",
+      requiredFeatures,
+      requiredLimits: {
+        maxBufferSize: limits.maxBufferSize,
+        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      },
+    });
+  if (!subgroups) return { device: await request(features), description };
+  // Deno's adapters have them without saying so: asking is the only way to know.
+  const device = await request([...features, SUBGROUPS]).catch(() => request(features));
   return { device, description };
 }

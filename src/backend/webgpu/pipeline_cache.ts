@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { SubgroupPrefix } from "./subgroups.ts";
 import { type Specialization, specialize } from "./template.ts";
 
 /** What a pipeline is compiled from. */
@@ -25,11 +26,16 @@ interface Unverified {
 export class PipelineCache {
   readonly #device: GPUDevice;
   readonly #pipelines = new Map<readonly string[], Map<string, GPUComputePipeline>>();
+  readonly #subgroups: SubgroupPrefix | undefined;
   #unverified: Unverified[] = [];
 
-  /** @param device Where the pipelines run. */
-  constructor(device: GPUDevice) {
+  /**
+   * @param device Where the pipelines run.
+   * @param subgroups How kernels that use subgroups begin; absent if they must do without.
+   */
+  constructor(device: GPUDevice, subgroups?: SubgroupPrefix) {
     this.#device = device;
+    this.#subgroups = subgroups;
   }
 
   /**
@@ -46,7 +52,9 @@ export class PipelineCache {
     const key = JSON.stringify([constants, flags, writable]);
     let pipeline = variants.get(key);
     if (!pipeline) {
-      let source = specialize(code.join("\n"), { constants, flags });
+      const all = this.#subgroups === undefined ? flags : [...flags, "SUBGROUPS"];
+      let source = specialize(code.join("\n"), { constants, flags: all });
+      if (/\bsubgroup[A-Z]\w*\(/.test(source)) source = this.#subgroups + source;
       for (const binding of writable) {
         const declaration = `@binding(${binding}) var<storage, read`;
         source = source.replace(`${declaration}> `, `${declaration}_write> `);

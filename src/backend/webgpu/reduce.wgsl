@@ -1,9 +1,42 @@
-// Sums and maxima over the lanes of one workgroup, by a binary tree: the order never changes.
+// Sums and maxima over the lanes of one workgroup, in an order that never changes on one device: by
+// a binary tree, or with SUBGROUPS each subgroup by itself and then one after the other. Subgroups are
+// neighbouring lanes, all of one size: subgroups.ts has tried it out.
 
 override LANES: u32;
 
 var<workgroup> lanes: array<f32, LANES>;
 
+// @if SUBGROUPS
+fn workgroupSum(value: f32, lane: u32) -> f32 {
+  let size = subgroupAdd(1u);
+  let sum = subgroupAdd(value);
+  workgroupBarrier(); // an earlier result may still be read
+  if (lane % size == 0u) {
+    lanes[lane / size] = sum;
+  }
+  workgroupBarrier();
+  var total = lanes[0];
+  for (var i = 1u; i < LANES / size; i++) {
+    total += lanes[i];
+  }
+  return total;
+}
+
+fn workgroupMax(value: f32, lane: u32) -> f32 {
+  let size = subgroupAdd(1u);
+  let largest = subgroupMax(value);
+  workgroupBarrier();
+  if (lane % size == 0u) {
+    lanes[lane / size] = largest;
+  }
+  workgroupBarrier();
+  var total = lanes[0];
+  for (var i = 1u; i < LANES / size; i++) {
+    total = max(total, lanes[i]);
+  }
+  return total;
+}
+// @else
 fn workgroupSum(value: f32, lane: u32) -> f32 {
   workgroupBarrier(); // an earlier result may still be read
   lanes[lane] = value;
@@ -29,3 +62,4 @@ fn workgroupMax(value: f32, lane: u32) -> f32 {
   }
   return lanes[0];
 }
+// @end

@@ -21,6 +21,7 @@ import { buildProgram, bytesOf, type WebGpuProgram, type WebGpuTensor } from "./
 import { profile, type StepTime } from "./profile.ts";
 import { Recorder } from "./recorder.ts";
 import { BUFFER_USAGE } from "./flags.ts";
+import { probeSubgroups, type SubgroupPrefix } from "./subgroups.ts";
 import { StagingBuffers } from "./staging.ts";
 
 /**
@@ -37,6 +38,8 @@ export class WebGpuBackend implements Backend {
   readonly description: string;
   /** Whether the GPU computes with f16, WebGPU's feature `shader-f16`. */
   readonly hasF16: boolean;
+  /** Whether kernels use subgroups. */
+  readonly hasSubgroups: boolean;
   /** The device, for those who bring kernels of their own. */
   readonly device: GPUDevice;
   readonly #pipelines: PipelineCache;
@@ -48,12 +51,18 @@ export class WebGpuBackend implements Backend {
   #refused: Error | undefined;
   #lost: DeviceLostError | undefined;
 
-  private constructor(device: GPUDevice, description: string, maxBinding: number) {
+  private constructor(
+    device: GPUDevice,
+    description: string,
+    maxBinding: number,
+    subgroups: SubgroupPrefix | undefined,
+  ) {
     this.device = device;
     this.description = description;
     this.hasF16 = hasFloat16 && device.features.has("shader-f16");
     this.#maxBinding = maxBinding;
-    this.#pipelines = new PipelineCache(device);
+    this.hasSubgroups = subgroups !== undefined;
+    this.#pipelines = new PipelineCache(device, subgroups);
     this.#staging = new StagingBuffers(device);
     device.lost.then(({ message }) => {
       this.#lost = new DeviceLostError(message);
@@ -77,7 +86,8 @@ export class WebGpuBackend implements Backend {
       device.destroy();
       throw new RangeError(`maxBindingBytes is ${maxBindingBytes}, expected 512 to ${limit}.`);
     }
-    return new WebGpuBackend(device, description, maxBindingBytes);
+    const subgroups = await probeSubgroups(device);
+    return new WebGpuBackend(device, description, maxBindingBytes, subgroups);
   }
 
   tensor(shape: readonly number[], dtype: DType = "f32"): Tensor {
