@@ -172,6 +172,29 @@ function matmulInt8Case(name: string, extras: ("bias" | "gelu" | "residual")[]):
   };
 }
 
+/** Equal logits, whose order is told by their indices, stand among them all. */
+function topLogitsCase(
+  name: string,
+  value: (x: number, i: number) => number,
+  most: number,
+): OpCase {
+  return {
+    name: `topLogits ${name}`,
+    tolerance: 2e-5,
+    draw(random) {
+      const R = between(random, 1, 5), V = between(random, 1, 9000);
+      const K = between(random, 1, Math.min(V, most));
+      const logits = floats(random, [R, V], 3);
+      logits.data = (logits.data as Float32Array).map(value);
+      return {
+        tensors: { out: rubbish([R, 1 + 2 * K]), logits },
+        outputs: ["out"],
+        record: (ops, { out, logits }) => ops.topLogits({ out, logits }),
+      };
+    },
+  };
+}
+
 function attentionShape(random: Random): { B: number; T: number; NH: number; C: number } {
   const NH = between(random, 1, 3), HS = 4 * between(random, 1, 16);
   return { B: between(random, 1, 2), T: between(random, 1, 75), NH, C: NH * HS };
@@ -591,22 +614,11 @@ export const OP_CASES: OpCase[] = [
   matmulInt8Case("alone", []),
   matmulInt8Case("bias, gelu", ["bias", "gelu"]),
   matmulInt8Case("bias, residual", ["bias", "residual"]),
-  {
-    name: "topLogits",
-    tolerance: 2e-5,
-    draw(random) {
-      const R = between(random, 1, 5), V = between(random, 1, 9000);
-      const K = between(random, 1, Math.min(V, 64));
-      const logits = floats(random, [R, V], 3);
-      // Equal logits, whose order is told by their indices.
-      logits.data = (logits.data as Float32Array).map((x, i) => i % 5 === 0 ? Math.round(x) : x);
-      return {
-        tensors: { out: rubbish([R, 1 + 2 * K]), logits },
-        outputs: ["out"],
-        record: (ops, { out, logits }) => ops.topLogits({ out, logits }),
-      };
-    },
-  },
+  topLogitsCase("alone", (x, i) => i % 5 === 0 ? Math.round(x) : x, 64),
+  topLogitsCase("with few values", (x) => Math.round(x / 2), 64),
+  topLogitsCase("all equal", () => -1.5, 64),
+  topLogitsCase("rising", (_, i) => i / 9000, 64),
+  topLogitsCase("many", (x) => Math.round(4 * x) / 4, 600),
   {
     name: "drawTokens",
     tolerance: 0,

@@ -343,10 +343,12 @@ export class Recorder implements Ops {
   topLogits({ out, logits }: Args<"topLogits">): void {
     this.length++;
     const [R, V] = logits.shape, K = (out.shape[1] - 1) / 2;
+    const { size, flags } = values(V);
     this.#push("topLogits", kernels.topLogits, [out], [logits], R, {
       constants: { LANES: 256 },
-      sizes: [R, V, K],
-      work: R * V * (K + 20),
+      flags,
+      sizes: [R, size, K],
+      work: 24 * R * V,
     });
   }
 
