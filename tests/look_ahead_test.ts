@@ -48,7 +48,7 @@ class Tried implements Disposable {
       lookAhead: mostSteps === 1 ? undefined : {
         mostSteps,
         run: (rows) => {
-          const steps = 1 + Math.max(...rows.map(({ uniforms }) => uniforms.length));
+          const steps = 1 + Math.max(...rows.map(({ chances }) => chances.length));
           assert(steps <= mostSteps);
           counted(steps);
           return lookAhead!.run(rows);
@@ -57,21 +57,33 @@ class Tried implements Disposable {
     });
   }
 
-  async generate(prompt: string, options: GenerateOptions): Promise<Outcome> {
-    const checked = checkOptions({ verdict: false, ...options }, GENERATION);
-    const beginning = scriptBeginning(prompt);
-    const ids = promptTokens(tokenizer, beginning, { ...checked, contextLength });
-    const shared = { tokenizer, streams: this.#streams, contextLength };
-    const pieces: Piece[] = [];
-    const generation = new Generation(shared, ids, checked).run();
-    let next = await generation.next();
-    for (; !next.done; next = await generation.next()) pieces.push(next.value);
-    return { pieces, result: next.value };
+  generate(prompt: string, options: GenerateOptions, seen?: () => void): Promise<Outcome> {
+    return generate(this.#streams, prompt, options, seen);
   }
 
   [Symbol.dispose](): void {
     this.#decoder[Symbol.dispose]();
   }
+}
+
+/** Generates; `seen` is called after each piece. */
+async function generate(
+  streams: Streams,
+  prompt: string,
+  options: GenerateOptions,
+  seen: () => void = () => {},
+): Promise<Outcome> {
+  const checked = checkOptions({ verdict: false, ...options }, GENERATION);
+  const beginning = scriptBeginning(prompt);
+  const ids = promptTokens(tokenizer, beginning, { ...checked, contextLength });
+  const pieces: Piece[] = [];
+  const generation = new Generation({ tokenizer, streams, contextLength }, ids, checked).run();
+  let next = await generation.next();
+  for (; !next.done; next = await generation.next()) {
+    pieces.push(next.value);
+    seen();
+  }
+  return { pieces, result: next.value };
 }
 
 /** A prompt and how it goes on. */
@@ -93,30 +105,98 @@ const TASKS: Task[] = [
   ["Print", { seed: 12, maxTokens: 1, syntax: "off" }],
 ];
 
-async function checkSame(makeBackend: () => Promise<Backend>): Promise<void> {
-  const backend = await makeBackend();
-  using _ = backend;
+/** Checks numbers of streams, and how far each may look ahead, against one stream and single steps. */
+async function checkSame(
+  backend: Backend,
+  tasks: Task[],
+  variants: [streams: number, mostSteps: number][],
+): Promise<void> {
   using singly = new Tried(backend, 1, 1);
   const expected: Outcome[] = [];
-  for (const task of TASKS) expected.push(await singly.generate(...task));
+  for (const task of tasks) expected.push(await singly.generate(...task));
   assert(new Set(expected.map(({ result }) => result.reason)).size > 1);
-  for (const [streams, mostSteps] of [[1, 8], [1, 32], [5, 1], [5, 32]]) {
+  for (const [streams, mostSteps] of variants) {
     using tried = new Tried(backend, streams, mostSteps);
-    const outcomes = streams === 1
-      ? []
-      : await Promise.all(TASKS.map((task) => tried.generate(...task)));
-    if (streams === 1) { for (const task of TASKS) outcomes.push(await tried.generate(...task)); }
+    const started = tasks.map((task) => () => tried.generate(...task));
+    const outcomes: Outcome[] = [];
+    // More generations than streams: they join and leave while others go on.
+    if (streams > 1) outcomes.push(...await Promise.all(started.map((start) => start())));
+    else for (const start of started) outcomes.push(await start());
     outcomes.forEach((outcome, i) =>
       assertEquals(outcome, expected[i], `task ${i}, ${streams} streams, ${mostSteps} steps`)
     );
+    // Looking ahead saves runs, and is not just there.
+    assert(mostSteps === 1 || tried.counts.runs < 0.7 * tried.counts.steps);
   }
 }
 
 Deno.test("generate() draws the same however far the decoder looks ahead, on the reference backend", () =>
-  checkSame(() => Promise.resolve(new ReferenceBackend())));
+  checkSame(new ReferenceBackend(), TASKS, [[1, 8], [1, 32], [5, 1], [5, 32], [3, 2]]));
 
 Deno.test({
   name: "generate() draws the same however far the decoder looks ahead, on the webgpu backend",
   ignore: !webgpuAvailable,
-  fn: () => checkSame(() => WebGpuBackend.create({ allowFallback: true })),
+  async fn() {
+    using backend = await WebGpuBackend.create({ allowFallback: true });
+    const tasks = [0, 1, 3, 5, 7, 9, 11].map((i) => TASKS[i]);
+    await checkSame(backend, tasks, [[1, 32], [5, 32]]);
+  },
+});
+
+Deno.test("generate() ends within a token when it is aborted in the middle of a look-ahead", async () => {
+  using backend = new ReferenceBackend();
+  using tried = new Tried(backend, 2, 32);
+  const options: GenerateOptions = { seed: 1, maxTokens: 90, temperature: 0, syntax: "off" };
+  const alone = await tried.generate("List", options);
+  for (let pieces = 1; pieces < 40; pieces += 3) {
+    const controller = new AbortController(), { signal } = controller;
+    let given = 0;
+    const abort = () => ++given === pieces && controller.abort();
+    const [aborted, other] = await Promise.all([
+      tried.generate("List", { ...options, signal }, abort),
+      tried.generate("List", options),
+    ]);
+    assertEquals(aborted.result.reason, "abort");
+    // Half a character that was held back may still come.
+    assertEquals(aborted.pieces.slice(0, pieces), alone.pieces.slice(0, pieces));
+    assert(aborted.pieces.length <= pieces + 1);
+    assertEquals(other, alone);
+  }
+});
+
+Deno.test("Streams lets timers abort a generation whose steps are all made ahead", async () => {
+  const steps = 1e6, newline = tokenizer.encode("\n")[0];
+  const logits = {
+    normalizer: 0,
+    values: Float32Array.of(0),
+    ids: [newline],
+    all: () => Promise.reject(new Error("not asked for")),
+  };
+  const streams = new Streams({
+    streams: 1,
+    prefillRows: 64,
+    prefill() {},
+    step: () => Promise.reject(new Error("not asked for")),
+    lookAhead: {
+      mostSteps: steps,
+      run: (rows) =>
+        Promise.resolve(rows.map(({ token }) => ({
+          count: steps,
+          token: (step) => step === 0 ? token : newline,
+          logits: () => logits,
+        }))),
+    },
+  });
+  const controller = new AbortController(), { signal } = controller;
+  const options = checkOptions({ signal, temperature: 0, maxTokens: steps, syntax: "off" }, {
+    ...GENERATION,
+  });
+  const shared = { tokenizer, streams, contextLength: steps + 1 };
+  const prompt = { ids: tokenizer.encode("#!"), forced: new Uint8Array(0), cut: 0 };
+  const timer = setTimeout(() => controller.abort(), 20);
+  const generation = new Generation(shared, prompt, options).run();
+  let next = await generation.next();
+  while (!next.done) next = await generation.next();
+  clearTimeout(timer);
+  assertEquals(next.value.reason, "abort");
 });

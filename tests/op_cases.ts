@@ -201,13 +201,13 @@ function attentionShape(random: Random): { B: number; T: number; NH: number; C: 
 }
 
 /**
- * A rule (temperature, top-k, top-p, min-p) for logits that fall, and a number in [0, 1) for a draw,
+ * A rule (temperature, top-k, top-p, min-p) for logits that fall, and a chance in [0, 1),
  * none of which stands so near a tie that the order of a sum decides.
  */
 function clearRule(
   random: Random,
   logits: Float32Array,
-): { rule: [number, number, number, number]; uniform: number } {
+): { rule: [number, number, number, number]; chance: number } {
   const K = logits.length, sum = (weights: number[]) => weights.reduce((a, b) => a + b, 0);
   const temperature = random.below(6) === 0 ? 0 : 0.3 + 2 * random.uniform();
   const topK = random.below(K + 1);
@@ -231,8 +231,8 @@ function clearRule(
     weights = weights.slice(0, apart + 1);
   }
   const place = likely();
-  const uniform = (before(place) + weights[place] / 2) / sum(weights);
-  return { rule: [temperature, topK, topP, minP], uniform };
+  const chance = (before(place) + weights[place] / 2) / sum(weights);
+  return { rule: [temperature, topK, topP, minP], chance };
 }
 
 /** The table. */
@@ -625,15 +625,15 @@ export const OP_CASES: OpCase[] = [
     draw(random) {
       const N = between(random, 1, 70), K = between(random, 1, 100), V = 200, L = 40;
       const top = new Float32Array(N * (1 + 2 * K)), rules = new Float32Array(N * 4);
-      const uniforms = new Float32Array(N);
+      const chances = new Float32Array(N);
       for (let n = 0; n < N; n++) {
         const at = n * (1 + 2 * K) + 1;
         const logits = floats(random, [K], 3).data.sort((a, b) => b - a);
         const ids = random.shuffle(Array.from({ length: V }, (_, id) => id)).slice(0, K);
-        const { rule, uniform } = clearRule(random, logits as Float32Array);
+        const { rule, chance } = clearRule(random, logits as Float32Array);
         top.set([random.normal(), ...logits, ...ids], at - 1);
         rules.set(rule, 4 * n);
-        uniforms[n] = uniform;
+        chances[n] = random.below(8) === 0 ? -1 - random.below(V) : chance;
       }
       const positions = words([N], () => random.below(5) === 0 ? INACTIVE : random.below(L - 1));
       return {
@@ -644,7 +644,7 @@ export const OP_CASES: OpCase[] = [
           ends: words([N], ((n) => () => random.below(2) ? L : positions.data[n++] + 1)(0)),
           top: { shape: [N, 1 + 2 * K], data: top },
           rules: { shape: [N, 4], data: rules },
-          uniforms: { shape: [N], data: uniforms },
+          chances: { shape: [N], data: chances },
           // Numbers of tokens and positions, which only f32 tensors can be read to see.
           out: rubbish([N, 1]),
           wte: { shape: [V, 1], data: Float32Array.from({ length: V }, (_, id) => id) },
@@ -652,8 +652,8 @@ export const OP_CASES: OpCase[] = [
         },
         outputs: ["drawn", "out"],
         record(ops, { out, wte, wpe, ...t }) {
-          const { drawn, tokens, positions, ends, top, rules, uniforms } = t;
-          ops.drawTokens({ drawn, tokens, positions, ends, top, rules, uniforms });
+          const { drawn, tokens, positions, ends, top, rules, chances } = t;
+          ops.drawTokens({ drawn, tokens, positions, ends, top, rules, chances });
           ops.embeddingForward({ out, tokens, positions, wte, wpe });
         },
       };

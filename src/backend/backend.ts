@@ -331,7 +331,8 @@ export interface Ops {
    *
    * `top` (N, 1 + 2K) is what {@linkcode Ops.topLogits} gives, `rules` (N, 4) holds each row's
    * temperature, top-k from 0 to K (0: all K), top-p and min-p; they act as the generator's sampler
-   * says, and temperature 0 takes the likeliest token. `uniforms` (N), in [0, 1), decide the draws.
+   * says, and temperature 0 takes the likeliest token. `chances` (N), in [0, 1), decide the draws; one
+   * below 0 stands for the token −1 − chance, which is taken whatever the logits.
    */
   drawTokens(args: {
     drawn: Tensor;
@@ -340,7 +341,7 @@ export interface Ops {
     ends: Tensor;
     top: Tensor;
     rules: Tensor;
-    uniforms: Tensor;
+    chances: Tensor;
   }): void;
 }
 

@@ -358,11 +358,11 @@ export function checked(ops: Ops): Ops {
       ops.topLogits(args);
     },
     drawTokens(args) {
-      const op = "drawTokens", { drawn, uniforms, tokens, positions, ends } = args;
+      const op = "drawTokens", { drawn, chances, tokens, positions, ends } = args;
       const [N, width] = expectRank(op, "top", args.top, 2);
       if (width % 2 !== 1 || width < 3) fail(op, "top", args.top, "1 + 2K columns, K from 1 up");
       expect(op, { top: args.top }, [N, width]);
-      expect(op, { drawn, uniforms }, [N]);
+      expect(op, { drawn, chances }, [N]);
       expect(op, { tokens, positions, ends }, [N], ["u32"]);
       expect(op, { rules: args.rules }, [N, 4]);
       ops.drawTokens(args);

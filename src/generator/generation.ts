@@ -207,7 +207,11 @@ export class Generation {
         break;
       }
       const position = ids.length - 1 + result.completionTokens;
-      const logits = await streams.step(slot, token, position, { room, sampler });
+      const logits = await streams.step(slot, token, position, {
+        room,
+        sampler,
+        guesses: this.#guesses(),
+      });
       if (signal?.aborted) {
         yield* this.#rest(piece, matcher.flush());
         return;
@@ -261,6 +265,12 @@ export class Generation {
     // The guard has seen the first bytes of a last character, so that it counts as one.
     if (guard) tail += decoder.decode();
     yield* this.#rest(piece, tail);
+  }
+
+  /** Tokens that the text most probably goes on with where it has to go on in a certain way. */
+  #guesses(): ArrayLike<number> {
+    if (this.#forced.length === 0) return this.#forced;
+    return this.#shared.tokenizer.encode(new TextDecoder().decode(this.#forced));
   }
 
   /** Draws a token that may come next; `undefined` if only what closes the script may. */

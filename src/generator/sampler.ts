@@ -152,20 +152,27 @@ export class Sampler {
     return { token: tokens[place], logprob: values[place] - normalizer };
   }
 
+  /** Whether as many of the largest logits as a step gives can decide a draw. */
+  get drawsFromFew(): boolean {
+    return this.drawsFromTop && this.#wanted <= TOP_LOGITS;
+  }
+
   /**
-   * What decides its next `count` draws, if the largest logits do and each draw is taken.
-   * @returns No uniforms if they do not.
+   * Foretells its draws for `drawTokens`, which will be right if the largest logits decide each, and
+   * each is taken.
+   * @param guesses Tokens that the first draws will give whatever the logits.
+   * @param count Draws to foretell; none if {@linkcode Sampler.drawsFromFew} does not hold.
    */
-  foresee(count: number): { rule: DrawRule; uniforms: Float32Array } {
-    const foreseen = this.drawsFromTop && this.#wanted <= TOP_LOGITS ? count : 0;
+  foretell(guesses: ArrayLike<number>, count: number): { rule: DrawRule; chances: Float32Array } {
     const { temperature, topK, topP, minP } = this.#options, random = this.#ahead;
     random.state.set(this.#random.state);
-    // The largest f32 below 1, so that rounding makes no 1 of a number.
-    const uniforms = Float32Array.from(
-      { length: foreseen },
-      () => Math.min(random.uniform(), 1 - 2 ** -24),
-    );
-    return { rule: { temperature, topK, topP, minP }, uniforms };
+    const chances = new Float32Array(this.drawsFromFew ? count : 0);
+    for (let i = 0; i < chances.length; i++) {
+      // The largest f32 below 1, so that rounding makes no 1 of a number.
+      const chance = Math.min(random.uniform(), 1 - 2 ** -24);
+      chances[i] = i < guesses.length ? -1 - guesses[i] : chance;
+    }
+    return { rule: { temperature, topK, topP, minP }, chances };
   }
 
   /** Room for candidates with ids below `count`. */

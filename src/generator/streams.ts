@@ -8,16 +8,18 @@
 
 import { INACTIVE } from "../backend/backend.ts";
 import type { StreamLogits } from "../gpt/decode.ts";
-import type { AheadStep } from "../gpt/look_ahead.ts";
+import type { AheadSteps } from "../gpt/look_ahead.ts";
 import type { StreamDecoding } from "./engine.ts";
 import type { Sampler } from "./sampler.ts";
 
-/** What a stream may do without being asked for each step. */
+/** What a generation foresees of its next steps. */
 export interface Outlook {
   /** Steps that may still be wanted, the next one included. */
   room: number;
   /** Will draw the tokens. */
-  sampler: Pick<Sampler, "foresee">;
+  sampler: Pick<Sampler, "foretell" | "drawsFromFew">;
+  /** Tokens that will probably be drawn next because the text has to go on so; most often none. */
+  guesses: ArrayLike<number>;
 }
 
 interface Request {
@@ -32,10 +34,9 @@ interface Request {
 interface Stream {
   /** Tokens in its cache, from position 0 on. */
   cached: number[];
-  /** Steps that it has made and that nobody has asked for. */
-  ahead: AheadStep[];
-  /** Steps of its last look-ahead. */
-  made: number;
+  /** The steps that it made last, and how many of them have been asked for. */
+  ahead?: AheadSteps;
+  used: number;
   /** Logarithm to base 2 of the steps that are worth looking ahead. */
   hope: number;
 }
@@ -77,7 +78,7 @@ export class Streams {
     this.#decoder = decoder;
     this.#mostHope = Math.log2(decoder.lookAhead?.mostSteps ?? 1);
     const { streams: length } = decoder;
-    this.#known = Array.from({ length }, () => ({ cached: [], ahead: [], made: 0, hope: 0 }));
+    this.#known = Array.from({ length }, () => ({ cached: [], used: 0, hope: 0 }));
     this.#free = Array.from({ length }, (_, slot) => slot);
   }
 
@@ -117,7 +118,7 @@ export class Streams {
 
   /** Gives a stream back, to the generation that has waited longest. */
   release(slot: number): void {
-    Object.assign(this.#known[slot], { ahead: [], made: 0, hope: 0 });
+    Object.assign(this.#known[slot], { ahead: undefined, used: 0, hope: 0 });
     const [next] = this.#waiting;
     if (!next) this.#free.push(slot);
     else {
@@ -151,18 +152,20 @@ export class Streams {
    * same tokens, as it would have one by one, so that its logits are the same.
    */
   step(slot: number, token: number, position: number, outlook: Outlook): Promise<StreamLogits> {
-    const stream = this.#known[slot], next = stream.ahead.shift();
-    stream.cached.length = position;
-    if (next && next.token === token && next.position === position) {
-      stream.cached.push(token);
-      return this.#give(next.logits);
+    const stream = this.#known[slot], { ahead, used, cached } = stream;
+    const isMade = ahead !== undefined && used < ahead.count && cached.length === position &&
+      ahead.token(used) === token;
+    cached.length = position;
+    if (isMade) {
+      stream.used++;
+      cached.push(token);
+      return this.#give(ahead.logits(used));
     }
-    if (next) {
-      stream.ahead = [];
-      stream.hope = Math.max(0, stream.hope - 1);
-    } else if (stream.made > 0) {
-      const grown = Math.min(1 + Math.floor(Math.log2(stream.made)), this.#mostHope);
-      stream.hope = Math.max(stream.hope, grown);
+    if (ahead) {
+      stream.hope = used < ahead.count
+        ? Math.max(0, stream.hope - 1)
+        : Math.max(stream.hope, Math.min(1 + Math.floor(Math.log2(used)), this.#mostHope));
+      stream.ahead = undefined;
     }
     return new Promise((resolve, reject) => {
       this.#requests.set(slot, { token, position, outlook, resolve, reject });
@@ -171,15 +174,15 @@ export class Streams {
   }
 
   /** Gives what is there, after a turn if the last one was long ago. */
-  async #give(logits: StreamLogits): Promise<StreamLogits> {
-    if (performance.now() - this.#lastTurn > TURN_AFTER) {
-      await (this.#pause ??= turn().then(() => {
-        this.#pause = undefined;
-        this.#lastTurn = performance.now();
-      }));
-    }
-    this.#checkOpen();
-    return logits;
+  #give(logits: StreamLogits): Promise<StreamLogits> {
+    if (this.#closed) return Promise.reject(disposedError());
+    if (performance.now() - this.#lastTurn < TURN_AFTER) return Promise.resolve(logits);
+    this.#pause ??= turn().then(() => {
+      this.#pause = undefined;
+      this.#lastTurn = performance.now();
+      this.#checkOpen();
+    });
+    return this.#pause.then(() => logits);
   }
 
   /** Ends all: whoever waits or asks from now on gets an error. */
@@ -220,18 +223,17 @@ export class Streams {
   async #advance(requests: [slot: number, Request][]): Promise<StreamLogits[]> {
     const { lookAhead, streams } = this.#decoder;
     if (lookAhead) {
-      const hopes = requests.map(([slot]) => this.#known[slot].hope);
-      const hope = hopes.reduce((sum, hope) => sum + hope, 0) / hopes.length;
-      const steps = Math.round(2 ** hope);
+      const steps = this.#stepsFor(requests);
       const made = await lookAhead.run(
-        requests.map(([slot, { token, position, outlook: { room, sampler } }]) => {
-          return { slot, token, position, ...sampler.foresee(Math.min(steps, room) - 1) };
+        requests.map(([slot, { token, position, outlook: { room, sampler, guesses } }]) => {
+          const draws = sampler.foretell(guesses, Math.min(steps, room) - 1);
+          const wantsAll = guesses.length > 0 || !sampler.drawsFromFew;
+          return { slot, token, position, ...draws, wantsAll };
         }),
       );
       return requests.map(([slot], i) => {
-        const [{ logits }, ...ahead] = made[i];
-        Object.assign(this.#known[slot], { ahead, made: made[i].length });
-        return logits;
+        Object.assign(this.#known[slot], { ahead: made[i], used: 1 });
+        return made[i].logits(0);
       });
     }
     const tokens = new Uint32Array(streams);
@@ -244,7 +246,19 @@ export class Streams {
     return requests.map(([slot]) => logits[slot]!);
   }
 
+  /**
+   * How many steps to look ahead: what the streams hope for, on average. One that has just come says
+   * nothing; the first steps of the first are few, so that their tokens come soon.
+   */
+  #stepsFor(requests: [slot: number, Request][]): number {
+    const hopes = requests.map(([slot]) => this.#known[slot].hope).filter((hope) => hope > 0);
+    if (hopes.length === 0) return 1;
+    return Math.round(2 ** (hopes.reduce((sum, hope) => sum + hope) / hopes.length));
+  }
+
   #checkOpen(): void {
-    if (this.#closed) throw new Error("This Bashling was disposed of: load another.");
+    if (this.#closed) throw disposedError();
   }
 }
+
+const disposedError = (): Error => new Error("This Bashling was disposed of: load another.");

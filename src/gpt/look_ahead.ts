@@ -31,20 +31,25 @@ export interface AheadStream extends Row {
   /** How its tokens are drawn. */
   rule: DrawRule;
   /**
-   * Numbers in [0, 1) that decide the draws, in order: the stream makes one step more than there are.
-   * All its steps must fit the context.
+   * What decides its draws, in order, as `drawTokens` says: the stream makes one step more than there
+   * are. All its steps must fit the context.
    */
-  uniforms: ArrayLike<number>;
+  chances: ArrayLike<number>;
+  /** Whether all logits after its first step will be asked for: they are then read with the largest. */
+  wantsAll?: boolean;
 }
 
-/** A step that a stream has made. */
-export interface AheadStep {
-  /** Token that it read. */
-  readonly token: number;
-  /** Where that stands. */
-  readonly position: number;
-  /** Logits after it. Those after a later step are computed anew when all are asked for. */
-  readonly logits: StreamLogits;
+/** The steps that a stream has made. */
+export interface AheadSteps {
+  /** How many there are, at least one. */
+  readonly count: number;
+  /** Token that a step read; the first is the one that was given. */
+  token(step: number): number;
+  /**
+   * Logits after a step. All of them are kept for the first step alone; for another the stream makes
+   * the step again when all are asked for, which it can until it goes on from that step.
+   */
+  logits(step: number): StreamLogits;
 }
 
 /** What a look-ahead is made of. */
@@ -73,13 +78,13 @@ export class LookAhead {
   readonly #parts: LookAheadParts;
   /** (rows, V) of every step but the first. */
   readonly #logits: Tensor;
-  /** u32 (rows) where each row ends, (rows, 4) rules, and for each draw uniforms (rows). */
+  /** u32 (rows) where each row ends, (rows, 4) rules, and for each draw chances (rows). */
   readonly #ends: Tensor;
   readonly #rules: Tensor;
-  readonly #uniforms: Tensor;
+  readonly #chances: Tensor;
   /** What the host writes into these. */
-  readonly #written: { ends: Uint32Array; rules: Float32Array; uniforms: Float32Array };
-  /** Elements from one draw's uniforms to the next. */
+  readonly #written: { ends: Uint32Array; rules: Float32Array; chances: Float32Array };
+  /** Elements from one draw's chances to the next. */
   readonly #stride: number;
   /** By number of rows. */
   readonly #passes = new Map<number, AheadPasses>();
@@ -91,26 +96,26 @@ export class LookAhead {
     this.#parts = parts;
     const { passes } = parts, { stepRows: rows, config: { vocabSize: V } } = passes;
     this.#stride = Math.ceil(rows / viewAlignment("f32")) * viewAlignment("f32");
-    const uniforms = (MOST_STEPS - 1) * this.#stride;
+    const chances = (MOST_STEPS - 1) * this.#stride;
     this.#logits = passes.tensor([rows, V]);
     this.#ends = passes.tensor([rows], "u32");
     this.#rules = passes.tensor([rows, 4]);
-    this.#uniforms = passes.tensor([uniforms]);
+    this.#chances = passes.tensor([chances]);
     this.#written = {
       ends: new Uint32Array(rows),
       rules: new Float32Array(4 * rows),
-      uniforms: new Float32Array(uniforms),
+      chances: new Float32Array(chances),
     };
   }
 
   /**
    * Advances streams, each of another slot.
-   * @returns For each stream its steps, the one with the given token first.
-   * @throws {RangeError} if a stream has more uniforms than there can be draws.
+   * @returns The steps of each stream.
+   * @throws {RangeError} if a stream has more chances than there can be draws.
    */
-  async run(streams: readonly AheadStream[]): Promise<AheadStep[][]> {
+  async run(streams: readonly AheadStream[]): Promise<AheadSteps[]> {
     const { passes, slices, stepPass, reader } = this.#parts, { backend } = passes;
-    const steps = 1 + Math.max(...streams.map(({ uniforms }) => uniforms.length));
+    const steps = 1 + Math.max(...streams.map(({ chances }) => chances.length));
     if (steps > MOST_STEPS) {
       throw new RangeError(`A look-ahead of ${steps} steps is too long: ${MOST_STEPS} are most.`);
     }
@@ -124,30 +129,39 @@ export class LookAhead {
       const { draw, head } = this.#pass(rows, step);
       backend.run(draw, blocks!, head);
     }
-    const read = await slices.read(rows, steps);
     const allOf = reader(first.logits);
-    return streams.map(({ slot, token, position, uniforms }, row) =>
-      Array.from({ length: 1 + uniforms.length }, (_, step): AheadStep => {
-        if (step === 0) return { token, position, logits: read.logits(0, row, () => allOf(row)) };
-        const made = { slot, token: read.token(step, row), position: position + step };
-        return { ...made, logits: read.logits(step, row, () => this.#allOf(made)) };
-      })
-    );
+    // Both copies are under way before either is waited for: the waits take as long as one.
+    const [read] = await Promise.all([
+      slices.read(rows, steps),
+      ...streams.flatMap(({ wantsAll }, row) => wantsAll ? [allOf(row)] : []),
+    ]);
+    return streams.map(({ slot, token, position, chances }, row): AheadSteps => {
+      const tokenOf = (step: number) => step === 0 ? token : read.token(step, row);
+      const all = (step: number) =>
+        step === 0
+          ? allOf(row)
+          : this.#allOf({ slot, token: tokenOf(step), position: position + step });
+      return {
+        count: 1 + chances.length,
+        token: tokenOf,
+        logits: (step) => read.logits(step, row, () => all(step)),
+      };
+    });
   }
 
   /** Writes what `steps` − 1 draws of each stream need. */
   #writeDraws(streams: readonly AheadStream[], steps: number): void {
-    const { backend } = this.#parts.passes, { ends, rules, uniforms } = this.#written;
-    streams.forEach(({ position, rule, uniforms: given }, row) => {
+    const { backend } = this.#parts.passes, { ends, rules, chances } = this.#written;
+    streams.forEach(({ position, rule, chances: given }, row) => {
       ends[row] = position + 1 + given.length;
       rules.set([rule.temperature, rule.topK, rule.topP, rule.minP], 4 * row);
       for (let draw = 0; draw < given.length; draw++) {
-        uniforms[draw * this.#stride + row] = given[draw];
+        chances[draw * this.#stride + row] = given[draw];
       }
     });
     backend.write(this.#ends, ends);
     backend.write(this.#rules, rules);
-    backend.write(this.#uniforms, uniforms.subarray(0, (steps - 1) * this.#stride));
+    backend.write(this.#chances, chances.subarray(0, (steps - 1) * this.#stride));
   }
 
   /** The programs of one step. */
@@ -163,7 +177,7 @@ export class LookAhead {
         ends: backend.view(this.#ends, 0, [rows]),
         top: slices.top(rows, step - 1),
         rules: backend.view(this.#rules, 0, [rows, 4]),
-        uniforms: backend.view(this.#uniforms, (step - 1) * this.#stride, [rows]),
+        chances: backend.view(this.#chances, (step - 1) * this.#stride, [rows]),
       })
     );
     const head = known.heads[step] ??= passes.record((ops) => {

@@ -400,8 +400,8 @@ export class ReferenceOps implements Ops {
 
   drawTokens(args: Args<"drawTokens">): void {
     const [N, width] = args.top.shape, K = (width - 1) / 2;
-    const { drawn, top, rules, uniforms } = args;
-    const y = floats(drawn), x = floats(top), rule = floats(rules), u = floats(uniforms);
+    const { drawn, top, rules, chances } = args;
+    const y = floats(drawn), x = floats(top), rule = floats(rules), u = floats(chances);
     const token = words(args.tokens), position = words(args.positions), end = words(args.ends);
     this.#steps.push(() => {
       for (let n = 0; n < N; n++) {
@@ -409,7 +409,9 @@ export class ReferenceOps implements Ops {
         const [temperature, topK, topP, minP] = rule.subarray(4 * n, 4 * n + 4);
         const values = x.subarray(n * width + 1, n * width + 1 + K);
         const ids = x.subarray(n * width + 1 + K, (n + 1) * width);
-        y[n] = token[n] = ids[drawPlace(values, { temperature, topK, topP, minP }, u[n])];
+        y[n] = token[n] = u[n] < 0
+          ? -1 - u[n]
+          : ids[drawPlace(values, { temperature, topK, topP, minP }, u[n])];
         position[n] = position[n] + 1 === end[n] ? INACTIVE : position[n] + 1;
       }
     });

@@ -226,11 +226,11 @@ export class Recorder implements Ops {
   }
 
   drawTokens(args: Args<"drawTokens">): void {
-    const { drawn, tokens, positions, ends, top, rules, uniforms } = args;
+    const { drawn, tokens, positions, ends, top, rules, chances } = args;
     const [N, width] = top.shape, K = (width - 1) / 2;
     this.#push(
       Opcode.drawTokens,
-      ...[drawn, tokens, positions, ends, top, rules, uniforms],
+      ...[drawn, tokens, positions, ends, top, rules, chances],
       ...[N, K],
     );
   }

@@ -18,7 +18,7 @@ struct Sizes {
 @group(0) @binding(4) var<storage, read> ends: array<u32>;
 @group(0) @binding(5) var<storage, read> top: array<f32>;
 @group(0) @binding(6) var<storage, read> rules: array<vec4f>; // temperature, top-k, top-p, min-p
-@group(0) @binding(7) var<storage, read> uniforms: array<f32>;
+@group(0) @binding(7) var<storage, read> chances: array<f32>;
 
 var<workgroup> weights: array<f32, K>;
 
@@ -77,12 +77,13 @@ fn main(
   if (lane > 0u || position == INACTIVE) {
     return;
   }
+  let chance = chances[n];
   var place = 0u;
-  if (rule.x > 0.0) {
+  if (rule.x > 0.0 && chance >= 0.0) {
     let count = select(min(u32(rule.y), K), K, rule.y == 0.0);
-    place = drawPlace(count, rule, uniforms[n]);
+    place = drawPlace(count, rule, chance);
   }
-  let token = top[values + K + place];
+  let token = select(top[values + K + place], -1.0 - chance, chance < 0.0);
   drawn[n] = token;
   tokens[n] = u32(token);
   positions[n] = select(position + 1u, INACTIVE, position + 1u == ends[n]);

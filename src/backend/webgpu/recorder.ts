@@ -354,9 +354,9 @@ export class Recorder implements Ops {
 
   drawTokens(args: Args<"drawTokens">): void {
     this.length++;
-    const { drawn, tokens, positions, ends, top, rules, uniforms } = args;
+    const { drawn, tokens, positions, ends, top, rules, chances } = args;
     const [N, width] = top.shape, K = (width - 1) / 2;
-    const writes = [drawn, tokens, positions], reads = [ends, top, rules, uniforms];
+    const writes = [drawn, tokens, positions], reads = [ends, top, rules, chances];
     this.#push("drawTokens", kernels.drawTokens, writes, reads, N, {
       constants: { K },
       sizes: [N],

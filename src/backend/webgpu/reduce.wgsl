@@ -1,6 +1,8 @@
-// Sums and maxima over the lanes of one workgroup, in an order that never changes on one device: by
-// a binary tree, or with SUBGROUPS each subgroup by itself and then one after the other. Subgroups are
-// neighbouring lanes, all of one size: subgroups.ts has tried it out.
+// Sums and maxima over the lanes of one workgroup, in an order that never changes on one device.
+//
+// SUBGROUPS: first each subgroup by itself, then all of them what these have left, a value at the
+// place of each lane. How many lanes a subgroup has, and which, is counted and not asked for,
+// because what devices say is not always so. Otherwise a binary tree.
 
 override LANES: u32;
 
@@ -8,33 +10,31 @@ var<workgroup> lanes: array<f32, LANES>;
 
 // @if SUBGROUPS
 fn workgroupSum(value: f32, lane: u32) -> f32 {
+  let part = subgroupAdd(value);
+  let number = subgroupExclusiveAdd(1u); // of this lane in its subgroup
   let size = subgroupAdd(1u);
-  let sum = subgroupAdd(value);
   workgroupBarrier(); // an earlier result may still be read
-  if (lane % size == 0u) {
-    lanes[lane / size] = sum;
-  }
+  lanes[lane] = select(0.0, part, number == 0u);
   workgroupBarrier();
-  var total = lanes[0];
-  for (var i = 1u; i < LANES / size; i++) {
-    total += lanes[i];
+  var sum = 0.0;
+  for (var i = number; i < LANES; i += size) {
+    sum += lanes[i];
   }
-  return total;
+  return subgroupAdd(sum);
 }
 
 fn workgroupMax(value: f32, lane: u32) -> f32 {
+  let part = subgroupMax(value);
+  let number = subgroupExclusiveAdd(1u);
   let size = subgroupAdd(1u);
-  let largest = subgroupMax(value);
   workgroupBarrier();
-  if (lane % size == 0u) {
-    lanes[lane / size] = largest;
-  }
+  lanes[lane] = part;
   workgroupBarrier();
-  var total = lanes[0];
-  for (var i = 1u; i < LANES / size; i++) {
-    total = max(total, lanes[i]);
+  var highest = part;
+  for (var i = number; i < LANES; i += size) {
+    highest = max(highest, lanes[i]);
   }
-  return total;
+  return subgroupMax(highest);
 }
 // @else
 fn workgroupSum(value: f32, lane: u32) -> f32 {
