@@ -4,6 +4,8 @@
  * @module
  */
 
+import { findSubgroups } from "./subgroups.ts";
+
 /** Which adapter to open. */
 export interface WebGpuOptions {
   /** An adapter of one's own; by default the system is asked for one. */
@@ -17,6 +19,20 @@ export interface WebGpuOptions {
    * allows. Ops over whole pools are cut into pieces of this size.
    */
   maxBindingBytes?: number;
+  /**
+   * Let kernels add up within subgroups where the GPU has them, true by default. It is faster, and
+   * sums are taken in another order.
+   */
+  subgroups?: boolean;
+}
+
+/** An open device. */
+export interface OpenDevice {
+  device: GPUDevice;
+  /** The adapter's own name. */
+  description: string;
+  /** See {@linkcode findSubgroups}. */
+  subgroups: string | undefined;
 }
 
 /**
@@ -24,8 +40,10 @@ export interface WebGpuOptions {
  * @throws {Error} if there is no adapter, or only one in software and `allowFallback` is not set.
  */
 export async function openDevice(
-  { adapter, allowFallback = false, powerPreference = "high-performance" }: WebGpuOptions,
-): Promise<{ device: GPUDevice; description: string }> {
+  options: WebGpuOptions,
+): Promise<OpenDevice> {
+  const { allowFallback = false, powerPreference = "high-performance" } = options;
+  let { adapter } = options;
   if (typeof navigator === "undefined" || !navigator.gpu) {
     throw new Error("WebGPU is not there: this runtime has no navigator.gpu. Use another backend.");
   }
@@ -40,13 +58,22 @@ export async function openDevice(
       `WebGPU has only ${description}, an adapter in software. Use wasm, which is faster.`,
     );
   }
-  const device = await adapter.requestDevice({
-    label: "bashling",
-    requiredFeatures: adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
-    requiredLimits: {
-      maxBufferSize: limits.maxBufferSize,
-      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
-    },
-  });
-  return { device, description };
+  const request = (feature: string[]) =>
+    adapter.requestDevice({
+      label: "bashling",
+      requiredFeatures: [
+        ...(adapter.features.has("timestamp-query") ? ["timestamp-query"] : []),
+        ...feature,
+      ] as GPUFeatureName[],
+      requiredLimits: {
+        maxBufferSize: limits.maxBufferSize,
+        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      },
+    });
+  if (options.subgroups === false) {
+    return { device: await request([]), description, subgroups: undefined };
+  }
+  // Deno's adapters have subgroups without saying so, hence the attempt.
+  const device = await request(["subgroups"]).catch(() => request([]));
+  return { device, description, subgroups: await findSubgroups(device) };
 }

@@ -24,12 +24,17 @@ interface Unverified {
 /** Compiles pipelines and keeps them. */
 export class PipelineCache {
   readonly #device: GPUDevice;
+  readonly #subgroups: string | undefined;
   readonly #pipelines = new Map<readonly string[], Map<string, GPUComputePipeline>>();
   #unverified: Unverified[] = [];
 
-  /** @param device Where the pipelines run. */
-  constructor(device: GPUDevice) {
+  /**
+   * @param device Where the pipelines run.
+   * @param subgroups The line that lets kernels use subgroups; see subgroups.ts.
+   */
+  constructor(device: GPUDevice, subgroups?: string) {
     this.#device = device;
+    this.#subgroups = subgroups;
   }
 
   /**
@@ -46,7 +51,7 @@ export class PipelineCache {
     const key = JSON.stringify([constants, flags, writable]);
     let pipeline = variants.get(key);
     if (!pipeline) {
-      let source = specialize(code.join("\n"), { constants, flags });
+      let source = this.#specialize(code.join("\n"), { constants, flags });
       for (const binding of writable) {
         const declaration = `@binding(${binding}) var<storage, read`;
         source = source.replace(`${declaration}> `, `${declaration}_write> `);
@@ -74,6 +79,13 @@ export class PipelineCache {
         [`A kernel of ${op} does not compile.`, ...report, failure.message, ...listing].join("\n"),
       );
     }
+  }
+
+  #specialize(code: string, { constants, flags = [] }: Specialization): string {
+    const line = this.#subgroups;
+    if (line === undefined) return specialize(code, { constants, flags });
+    const source = specialize(code, { constants, flags: [...flags, "SUBGROUPS"] });
+    return line ? `${line}\n${source}` : source;
   }
 
   #compile(op: string, source: string): GPUComputePipeline {

@@ -1,9 +1,42 @@
-// Sums and maxima over the lanes of one workgroup, by a binary tree: the order never changes.
+// Sums and maxima over the lanes of one workgroup, in an order that never changes on one device.
+//
+// SUBGROUPS: first each subgroup by itself, then all of them what these have left, a value at the
+// place of each lane. How many lanes a subgroup has, and which, is counted and not asked for,
+// because what devices say is not always so. Otherwise a binary tree.
 
 override LANES: u32;
 
 var<workgroup> lanes: array<f32, LANES>;
 
+// @if SUBGROUPS
+fn workgroupSum(value: f32, lane: u32) -> f32 {
+  let part = subgroupAdd(value);
+  let number = subgroupExclusiveAdd(1u); // of this lane in its subgroup
+  let size = subgroupAdd(1u);
+  workgroupBarrier(); // an earlier result may still be read
+  lanes[lane] = select(0.0, part, number == 0u);
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var i = number; i < LANES; i += size) {
+    sum += lanes[i];
+  }
+  return subgroupAdd(sum);
+}
+
+fn workgroupMax(value: f32, lane: u32) -> f32 {
+  let part = subgroupMax(value);
+  let number = subgroupExclusiveAdd(1u);
+  let size = subgroupAdd(1u);
+  workgroupBarrier();
+  lanes[lane] = part;
+  workgroupBarrier();
+  var highest = part;
+  for (var i = number; i < LANES; i += size) {
+    highest = max(highest, lanes[i]);
+  }
+  return subgroupMax(highest);
+}
+// @else
 fn workgroupSum(value: f32, lane: u32) -> f32 {
   workgroupBarrier(); // an earlier result may still be read
   lanes[lane] = value;
@@ -29,3 +62,4 @@ fn workgroupMax(value: f32, lane: u32) -> f32 {
   }
   return lanes[0];
 }
+// @end

@@ -7,7 +7,7 @@
 import type { Backend, DType, Ops, Program, Tensor } from "../backend.ts";
 import { DeviceLostError } from "../device_lost.ts";
 import { checked, checkShape, checkView, checkWrite, sizeOf } from "../checked.ts";
-import { openDevice, type WebGpuOptions } from "./device.ts";
+import { type OpenDevice, openDevice, type WebGpuOptions } from "./device.ts";
 import { PipelineCache } from "./pipeline_cache.ts";
 import { buildProgram, type WebGpuProgram, type WebGpuTensor } from "./program.ts";
 import { profile, type StepTime } from "./profile.ts";
@@ -38,11 +38,11 @@ export class WebGpuBackend implements Backend {
   #refused: Error | undefined;
   #lost: DeviceLostError | undefined;
 
-  private constructor(device: GPUDevice, description: string, maxBinding: number) {
+  private constructor({ device, description, subgroups }: OpenDevice, maxBinding: number) {
     this.device = device;
     this.description = description;
     this.#maxBinding = maxBinding;
-    this.#pipelines = new PipelineCache(device);
+    this.#pipelines = new PipelineCache(device, subgroups);
     this.#staging = new StagingBuffers(device);
     device.lost.then(({ message }) => {
       this.#lost = new DeviceLostError(message);
@@ -59,14 +59,14 @@ export class WebGpuBackend implements Backend {
    * @throws {RangeError} if `maxBindingBytes` is more than the GPU allows.
    */
   static async create(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
-    const { device, description } = await openDevice(options);
+    const open = await openDevice(options), { device } = open;
     const limit = device.limits.maxStorageBufferBindingSize;
     const { maxBindingBytes = limit } = options;
     if (!(maxBindingBytes >= 256 && maxBindingBytes <= limit)) {
       device.destroy();
       throw new RangeError(`maxBindingBytes is ${maxBindingBytes}, expected 256 to ${limit}.`);
     }
-    return new WebGpuBackend(device, description, maxBindingBytes);
+    return new WebGpuBackend(open, maxBindingBytes);
   }
 
   tensor(shape: readonly number[], dtype: DType = "f32"): Tensor {
