@@ -292,6 +292,28 @@ test("verify() reports line, column and source when a kernel does not compile", 
   await pipelines.verify(); // reported once
 });
 
+test("kernels add up within subgroups where the GPU has them, unless told not to", async () => {
+  for (const subgroups of [true, false]) {
+    using backend = await open({ subgroups });
+    const { device } = backend, codes: string[] = [];
+    const create = device.createShaderModule.bind(device);
+    Object.defineProperty(device, "createShaderModule", {
+      value(descriptor: GPUShaderModuleDescriptor) {
+        codes.push(descriptor.code);
+        return create(descriptor);
+      },
+    });
+    const [out, x] = [backend.tensor([1]), filled(backend, [300], new Float32Array(300).fill(1))];
+    backend.run(backend.record((ops) => ops.sum({ out, x })));
+    assertEquals([...await backend.read(out)], [300]);
+    assertEquals(
+      codes.some((code) => code.includes("subgroupAdd")),
+      subgroups && device.features.has("subgroups"),
+    );
+    assert(subgroups || !device.features.has("subgroups"));
+  }
+});
+
 test("finish() rejects when a command was refused", async () => {
   using backend = await open();
   const x = backend.tensor([4]);

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { findSubgroups } from "./subgroups.ts";
+
 /** Which adapter to open. */
 export interface WebGpuOptions {
   /** An adapter of one's own; by default the system is asked for one. */
@@ -17,8 +19,20 @@ export interface WebGpuOptions {
    * allows. Ops over whole pools are cut into pieces of this size.
    */
   maxBindingBytes?: number;
-  /** Let kernels use subgroups where the GPU has them. Default true. */
+  /**
+   * Let kernels add up within subgroups where the GPU has them, true by default. It is faster, and
+   * sums are taken in another order.
+   */
   subgroups?: boolean;
+}
+
+/** An open device. */
+export interface OpenDevice {
+  device: GPUDevice;
+  /** The adapter's own name. */
+  description: string;
+  /** See {@linkcode findSubgroups}. */
+  subgroups: string | undefined;
 }
 
 /** Its name is not in every TypeScript library. */
@@ -32,9 +46,10 @@ const WANTED: readonly GPUFeatureName[] = ["timestamp-query", "shader-f16"];
  * @throws {Error} if there is no adapter, or only one in software and `allowFallback` is not set.
  */
 export async function openDevice(
-  { adapter, allowFallback = false, powerPreference = "high-performance", subgroups = true }:
-    WebGpuOptions,
-): Promise<{ device: GPUDevice; description: string }> {
+  options: WebGpuOptions,
+): Promise<OpenDevice> {
+  const { allowFallback = false, powerPreference = "high-performance" } = options;
+  let { adapter } = options;
   if (typeof navigator === "undefined" || !navigator.gpu) {
     throw new Error("WebGPU is not there: this runtime has no navigator.gpu. Use another backend.");
   }
@@ -59,8 +74,10 @@ export async function openDevice(
         maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
       },
     });
-  if (!subgroups) return { device: await request(features), description };
-  // Deno's adapters have them without saying so: asking is the only way to know.
+  if (options.subgroups === false) {
+    return { device: await request(features), description, subgroups: undefined };
+  }
+  // Deno's adapters have subgroups without saying so, hence the attempt.
   const device = await request([...features, SUBGROUPS]).catch(() => request(features));
-  return { device, description };
+  return { device, description, subgroups: await findSubgroups(device) };
 }

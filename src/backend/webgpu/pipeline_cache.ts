@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { SubgroupPrefix } from "./subgroups.ts";
 import { type Specialization, specialize } from "./template.ts";
 
 /** What a pipeline is compiled from. */
@@ -25,15 +24,15 @@ interface Unverified {
 /** Compiles pipelines and keeps them. */
 export class PipelineCache {
   readonly #device: GPUDevice;
+  readonly #subgroups: string | undefined;
   readonly #pipelines = new Map<readonly string[], Map<string, GPUComputePipeline>>();
-  readonly #subgroups: SubgroupPrefix | undefined;
   #unverified: Unverified[] = [];
 
   /**
    * @param device Where the pipelines run.
-   * @param subgroups How kernels that use subgroups begin; absent if they must do without.
+   * @param subgroups The line that lets kernels use subgroups; see subgroups.ts.
    */
-  constructor(device: GPUDevice, subgroups?: SubgroupPrefix) {
+  constructor(device: GPUDevice, subgroups?: string) {
     this.#device = device;
     this.#subgroups = subgroups;
   }
@@ -52,9 +51,7 @@ export class PipelineCache {
     const key = JSON.stringify([constants, flags, writable]);
     let pipeline = variants.get(key);
     if (!pipeline) {
-      const all = this.#subgroups === undefined ? flags : [...flags, "SUBGROUPS"];
-      let source = specialize(code.join("\n"), { constants, flags: all });
-      if (/\bsubgroup[A-Z]\w*\(/.test(source)) source = this.#subgroups + source;
+      let source = this.#specialize(code.join("\n"), { constants, flags });
       for (const binding of writable) {
         const declaration = `@binding(${binding}) var<storage, read`;
         source = source.replace(`${declaration}> `, `${declaration}_write> `);
@@ -82,6 +79,13 @@ export class PipelineCache {
         [`A kernel of ${op} does not compile.`, ...report, failure.message, ...listing].join("\n"),
       );
     }
+  }
+
+  #specialize(code: string, { constants, flags = [] }: Specialization): string {
+    const line = this.#subgroups;
+    if (line === undefined) return specialize(code, { constants, flags });
+    const source = specialize(code, { constants, flags: [...flags, "SUBGROUPS"] });
+    return line && source.includes("subgroup") ? `${line}\n${source}` : source;
   }
 
   #compile(op: string, source: string): GPUComputePipeline {

@@ -15,13 +15,12 @@ import {
 } from "../backend.ts";
 import { DeviceLostError } from "../device_lost.ts";
 import { checked, checkRead, checkShape, checkView, checkWrite, sizeOf } from "../checked.ts";
-import { openDevice, type WebGpuOptions } from "./device.ts";
+import { type OpenDevice, openDevice, type WebGpuOptions } from "./device.ts";
 import { PipelineCache } from "./pipeline_cache.ts";
 import { buildProgram, bytesOf, type WebGpuProgram, type WebGpuTensor } from "./program.ts";
 import { profile, type StepTime } from "./profile.ts";
 import { Recorder } from "./recorder.ts";
 import { BUFFER_USAGE } from "./flags.ts";
-import { probeSubgroups, type SubgroupPrefix } from "./subgroups.ts";
 import { StagingBuffers } from "./staging.ts";
 
 /**
@@ -51,12 +50,7 @@ export class WebGpuBackend implements Backend {
   #refused: Error | undefined;
   #lost: DeviceLostError | undefined;
 
-  private constructor(
-    device: GPUDevice,
-    description: string,
-    maxBinding: number,
-    subgroups: SubgroupPrefix | undefined,
-  ) {
+  private constructor({ device, description, subgroups }: OpenDevice, maxBinding: number) {
     this.device = device;
     this.description = description;
     this.hasF16 = hasFloat16 && device.features.has("shader-f16");
@@ -79,15 +73,14 @@ export class WebGpuBackend implements Backend {
    * @throws {RangeError} if `maxBindingBytes` is more than the GPU allows.
    */
   static async create(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
-    const { device, description } = await openDevice(options);
+    const open = await openDevice(options), { device } = open;
     const limit = device.limits.maxStorageBufferBindingSize;
     const { maxBindingBytes = limit } = options;
     if (!(maxBindingBytes >= 512 && maxBindingBytes <= limit)) {
       device.destroy();
       throw new RangeError(`maxBindingBytes is ${maxBindingBytes}, expected 512 to ${limit}.`);
     }
-    const subgroups = await probeSubgroups(device);
-    return new WebGpuBackend(device, description, maxBindingBytes, subgroups);
+    return new WebGpuBackend(open, maxBindingBytes);
   }
 
   tensor(shape: readonly number[], dtype: DType = "f32"): Tensor {
