@@ -131,6 +131,22 @@ Deno.test("WasmBackend.run() finds the scratch of a later, larger program moved"
   }
 });
 
+Deno.test("WasmBackend.run() of a program without ops does not disturb the next", async () => {
+  using backend = await WasmBackend.create({ threads: 2 });
+  const x = backend.tensor([50_000]), one = backend.tensor([50_000]);
+  backend.write(one, new Float32Array(50_000).fill(1));
+  const nothing = backend.record(() => {});
+  const add = backend.record((ops) => {
+    for (let i = 0; i < 10; i++) ops.add({ out: x, a: x, b: one });
+  });
+  for (let run = 1; run <= 20; run++) {
+    backend.run(nothing);
+    backend.run(add);
+    await new Promise((resolve) => setTimeout(resolve, 20)); // the worker goes to sleep
+    assert((await backend.read(x)).every((value) => value === 10 * run));
+  }
+});
+
 Deno.test("WasmBackend shows NaN in the loss and in the gradient norm", async () => {
   using backend = await WasmBackend.create({ threads: 1 });
   const logits = backend.tensor([1, 9]), losses = backend.tensor([1]), scale = backend.tensor([1]);

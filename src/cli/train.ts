@@ -6,6 +6,7 @@
 
 import { parseArgs } from "@std/cli";
 import { fileURLToPath } from "node:url";
+import type { Precision } from "../backend/backend.ts";
 import { OWN_SCRIPTS } from "../corpus/bash.ts";
 import { findStories } from "../corpus/download.ts";
 import { checkConfig, preset } from "../model/config.ts";
@@ -48,6 +49,7 @@ Run
   --clip X              largest gradient norm, 0 for none (1)
   --dropout P           probability in [0, 1) (0)
   --seed N              (0)
+  --precision f32|f16   f16 stores activations in half the memory, on a GPU only (f32)
   --eval-every N        steps between validations (a tenth of the steps)
   --save-every N        steps between checkpoints (a tenth of the steps, at most 200)
   --max-shard-size N    largest file of a checkpoint, in MB (one file)
@@ -83,6 +85,7 @@ const TEXTS = [
   "save-every",
   "max-shard-size",
   "threads",
+  "precision",
 ] as const;
 /** What may be given beside `--resume`; everything else is the run's own. */
 const WITH_RESUME = new Set(["resume", "stage", "steps", "backend", "threads"]);
@@ -224,6 +227,7 @@ async function makePlan(
     clip: number(flags, "clip"),
     dropout: number(flags, "dropout"),
     seed: integer(flags, "seed"),
+    precision: precision(flags),
   };
   const epochs = number(flags, "epochs");
   if (epochs !== undefined && settings.steps !== undefined) {
@@ -277,6 +281,17 @@ function integer(flags: Flags, name: keyof Flags): number | undefined {
     throw new UsageError(`--${name} is ${value}, expected a whole number.`);
   }
   return value;
+}
+
+function precision({ precision, backend }: Flags): Precision | undefined {
+  if (precision === undefined || precision === "f32") return precision;
+  if (precision !== "f16") {
+    throw new UsageError(`--precision is ${precision}, expected f32 or f16.`);
+  }
+  if (backend === "wasm" || backend === "tfjs") {
+    throw new UsageError(`--precision f16 cannot be had with ${backend}: use f32, or webgpu.`);
+  }
+  return precision;
 }
 
 /** Turns a wrong name on the command line into a usage error. */

@@ -335,7 +335,6 @@ export function allocateHead(
     losses: backend.tensor([rows]),
     targets: backend.tensor([rows], "u32"),
     scale: backend.tensor([1]),
-    scaling: precision === "f16" ? backend.tensor([4]) : undefined,
   };
 }
 

@@ -5,12 +5,24 @@
  * @module
  */
 
-import { type Backend, type Program, type Tensor, viewAlignment } from "../backend/backend.ts";
+import {
+  type Backend,
+  type Precision,
+  type Program,
+  type Tensor,
+  viewAlignment,
+} from "../backend/backend.ts";
+import { firstLossScaling, MIN_LOSS_SCALE, SCALING } from "../backend/loss_scaling.ts";
 import type { Batch } from "../corpus/batches.ts";
 import { allocateScratch, sequenceBackward } from "../gpt/backward.ts";
 import { allocateActivations, allocateHead, headForward, sequenceForward } from "../gpt/forward.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { parameterLayout, type ParameterTensors, parameterTensors } from "../model/parameters.ts";
+import {
+  halfTensors,
+  parameterLayout,
+  type ParameterTensors,
+  parameterTensors,
+} from "../model/parameters.ts";
 
 /** Parameters and AdamW's moments, each a whole pool of `parameterLayout(config).poolSize`. */
 export interface TrainingState {
@@ -20,14 +32,18 @@ export interface TrainingState {
   m: Float32Array<ArrayBuffer>;
   /** Second moments. */
   v: Float32Array<ArrayBuffer>;
+  /** State of loss scaling (4), see `SCALING`; only in f16, and what a run starts with if absent. */
+  lossScaling?: Float32Array<ArrayBuffer>;
 }
 
 /** What a readback tells. */
 export interface TrainingStats {
   /** Mean loss in nats per token over all steps since the last readback. */
   loss: number;
-  /** Gradient norm of the last step, before clipping. */
+  /** Gradient norm of the last step that was not skipped, before clipping. */
   gradNorm: number;
+  /** Steps skipped since the run began because f16 gradients overflowed; absent in f32. */
+  skipped?: number;
 }
 
 /** Computes training steps. */
@@ -54,11 +70,17 @@ export interface TrainingEngine extends Disposable {
   writeState(state: TrainingState): Promise<void>;
 }
 
-/** Place of the gradient norm behind the loss, in elements. */
-const NORM_PLACE = viewAlignment("f32");
+/** Places of what a readback brings: summed loss, gradient norm, and the state of loss scaling. */
+const PLACES = { lossSum: 0, norm: viewAlignment("f32"), scaling: 2 * viewAlignment("f32") };
 
 /** Lets signals and timers through between two pieces of computation. */
 const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+
+/**
+ * Steps in a row without an overflow after which the loss scale is doubled. One that overflows is
+ * lost, so at most every thousandth is.
+ */
+const SCALE_INTERVAL = 1000;
 
 /** Trains on a {@linkcode Backend}: three programs, recorded once and replayed at every step. */
 export class BackendEngine implements TrainingEngine {
@@ -75,31 +97,47 @@ export class BackendEngine implements TrainingEngine {
   readonly #scale: Tensor;
   readonly #seed: Tensor;
   readonly #hyper: Tensor;
-  /** What a readback brings: `#lossSum` and `#norm` are parts of it. */
+  /** What a readback brings; the next ones are parts of it. */
   readonly #stats: Tensor;
   readonly #norm: Tensor;
   readonly #lossSum: Tensor;
+  readonly #scaling: Tensor | undefined;
   readonly #evalSum: Tensor;
-  readonly #programs: { zero: Program; micro: Program; update: Program; evaluate: Program };
+  readonly #programs: {
+    zero: Program;
+    micro: Program;
+    update: Program;
+    refresh?: Program;
+    evaluate: Program;
+  };
   #counted = 0;
 
   /**
    * Allocates parameters, gradients, moments and activations and records the programs. The engine
    * owns the backend from here on.
+   * @throws {TypeError} if precision is f16 and the backend has no f16 tensors.
    */
   constructor(
     backend: Backend,
     config: ModelConfig,
-    options: { batchSize: number; sequenceLength: number; dropout: number },
+    options: {
+      batchSize: number;
+      sequenceLength: number;
+      dropout: number;
+      precision?: Precision;
+    },
   ) {
     this.#backend = backend;
     this.name = backend.name;
     this.description = backend.description;
     this.reportEvery = backend.name === "webgpu" ? 10 : 1;
+    const { precision = "f32" } = options;
     const shape = { B: options.batchSize, NH: config.heads };
     const rows = options.batchSize * options.sequenceLength;
     const params = this.#params = parameterTensors(backend, config);
     const grads = this.#grads = parameterTensors(backend, config);
+    const half = precision === "f16" ? halfTensors(backend, config, params) : undefined;
+    const weights = half?.tensors ?? params;
     const { poolSize, decay } = parameterLayout(config);
     this.#m = backend.tensor([poolSize]);
     this.#v = backend.tensor([poolSize]);
@@ -107,27 +145,30 @@ export class BackendEngine implements TrainingEngine {
       tokens: backend.tensor([rows], "u32"),
       positions: backend.tensor([rows], "u32"),
     };
-    const head = allocateHead(backend, config, rows);
+    this.#stats = backend.tensor([PLACES.scaling + 4]);
+    this.#lossSum = backend.view(this.#stats, PLACES.lossSum, [1]);
+    this.#norm = backend.view(this.#stats, PLACES.norm, [1]);
+    const scaling = this.#scaling = precision === "f16"
+      ? backend.view(this.#stats, PLACES.scaling, [4])
+      : undefined;
+    const head = { ...allocateHead(backend, config, rows, precision), scaling };
     this.#targets = head.targets;
     this.#scale = head.scale;
     this.#seed = backend.tensor([1], "u32");
     this.#hyper = backend.tensor([8]);
-    this.#stats = backend.tensor([NORM_PLACE + 1]);
-    this.#lossSum = backend.view(this.#stats, 0, [1]);
-    this.#norm = backend.view(this.#stats, NORM_PLACE, [1]);
     this.#evalSum = backend.tensor([1]);
     const dropout = options.dropout > 0 ? { rate: options.dropout, seed: this.#seed } : undefined;
-    const acts = allocateActivations(backend, config, rows, true);
-    const scratch = allocateScratch(backend, config, rows, dropout !== undefined);
+    const acts = allocateActivations(backend, config, rows, true, precision);
+    const scratch = allocateScratch(backend, config, rows, dropout !== undefined, precision);
     this.#programs = {
       zero: backend.record((ops) => ops.fill({ x: grads.pool, value: 0 })),
       micro: backend.record((ops) => {
-        sequenceForward(ops, inputs, params, acts, shape, dropout);
+        sequenceForward(ops, inputs, weights, acts, shape, dropout);
         sequenceBackward(
           backend,
           ops,
           inputs,
-          params,
+          weights,
           grads,
           acts,
           head,
@@ -139,7 +180,7 @@ export class BackendEngine implements TrainingEngine {
       }),
       update: backend.record((ops) => {
         const norm = this.#norm;
-        ops.gradientNorm({ norm, grads: grads.pool });
+        ops.gradientNorm({ norm, grads: grads.pool, scaling });
         ops.adamw({
           params: params.pool,
           grads: grads.pool,
@@ -148,11 +189,15 @@ export class BackendEngine implements TrainingEngine {
           norm,
           hyper: this.#hyper,
           decay,
+          scaling,
         });
+        if (scaling) ops.adjustLossScale({ scaling, norm, interval: SCALE_INTERVAL });
+        half?.refresh(ops);
       }),
+      refresh: half && backend.record((ops) => half.refresh(ops)),
       evaluate: backend.record((ops) => {
-        sequenceForward(ops, inputs, params, acts, shape);
-        headForward(backend, ops, params, acts.lnf, head);
+        sequenceForward(ops, inputs, weights, acts, shape);
+        headForward(backend, ops, weights, acts.lnf, head);
         ops.fill({ x: this.#evalSum, value: 0 });
         ops.sum({ out: this.#evalSum, x: head.losses });
       }),
@@ -181,11 +226,16 @@ export class BackendEngine implements TrainingEngine {
   }
 
   async readStats(): Promise<TrainingStats> {
-    const { 0: sum, [NORM_PLACE]: gradNorm } = await this.#backend.read(this.#stats);
+    const stats = await this.#backend.read(this.#stats);
+    const [sum] = stats, last = stats.subarray(PLACES.scaling);
     const loss = sum / this.#counted;
     this.#backend.write(this.#lossSum, new Float32Array(1));
     this.#counted = 0;
-    return { loss, gradNorm };
+    if (!this.#scaling) return { loss, gradNorm: stats[PLACES.norm] };
+    // Overflow that no scale is small enough for is no matter of precision.
+    const diverged = last[SCALING.scale] === MIN_LOSS_SCALE && last[SCALING.steps] === 0;
+    const gradNorm = diverged ? Infinity : last[SCALING.norm];
+    return { loss, gradNorm, skipped: last[SCALING.skipped] };
   }
 
   async evaluate(batch: Batch): Promise<number> {
@@ -200,13 +250,16 @@ export class BackendEngine implements TrainingEngine {
       parameters: await this.#backend.read(this.#params.pool),
       m: await this.#backend.read(this.#m),
       v: await this.#backend.read(this.#v),
+      lossScaling: this.#scaling && await this.#backend.read(this.#scaling),
     };
   }
 
-  async writeState({ parameters, m, v }: TrainingState): Promise<void> {
+  async writeState({ parameters, m, v, lossScaling }: TrainingState): Promise<void> {
     this.#backend.write(this.#params.pool, parameters);
     this.#backend.write(this.#m, m);
     this.#backend.write(this.#v, v);
+    if (this.#scaling) this.#backend.write(this.#scaling, lossScaling ?? firstLossScaling());
+    if (this.#programs.refresh) this.#backend.run(this.#programs.refresh);
     await this.#backend.finish();
   }
 

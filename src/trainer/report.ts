@@ -39,7 +39,8 @@ export class Progress {
     const done = Math.round(20 * step.step / steps);
     const text = `step ${step.step}/${steps} [${"#".repeat(done)}${".".repeat(20 - done)}] ` +
       `loss ${step.loss.toFixed(3)} | norm ${step.gradNorm.toFixed(2)} | ` +
-      `${Math.round(this.#speed)} tokens/s | ${duration(left)} left`;
+      `${Math.round(this.#speed)} tokens/s | ${duration(left)} left` +
+      (step.skipped ? ` | ${step.skipped} steps skipped` : "");
     if (this.#terminal) {
       this.#write(`\r\x1b[2K${text}`);
     } else if (performance.now() - this.#lastLine > LINE_INTERVAL || step.step === steps) {

@@ -241,6 +241,7 @@ export class WasmBackend implements Backend {
     if (!(program instanceof WasmProgram) || program.backend !== this) {
       throw new TypeError("This program was recorded on another backend.");
     }
+    if (program.length === 0) return; // workers would not see it end before the next begins
     if (this.threads === 1) return this.#kernels.run(program.start, program.end);
     const { pace } = program, { alone } = pace;
     if (alone !== this.#alone) {
