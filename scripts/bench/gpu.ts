@@ -48,10 +48,12 @@ function partsOf(folder: string, smoke: boolean): Part[] {
     { name: "roofline", seconds: 30, work: { args: ["roofline"] } },
     { name: "train-tfjs", seconds: 90, work: race("train", "tfjs") },
     { name: "train-jax-js", seconds: 60, work: race("train", "jax-js") },
-    { name: "train-pytorch", seconds: 100, work: race("train", "pytorch") },
+    { name: "train-pytorch", seconds: 60, work: race("train", "pytorch") },
     { name: "decode", seconds: 50, work: race("decode", "pytorch", ...streams) },
     { name: "matmul", seconds: 40, work: race("matmul", "tfjs,jax-js,pytorch") },
     { name: "profile", seconds: 40, work: race("profile", "none") },
+    // The compiler may take a minute and longer, so it is among the last.
+    { name: "train-pytorch-compiled", seconds: 120, work: race("train", "pytorch-compiled") },
     { name: "cost", seconds: 80, work: { args: [...cost, "--limit", "50"] } },
   ];
 }

@@ -19,8 +19,8 @@ timed; contenders run in turn and their median counts. Close other programs firs
 tells how each figure is measured.
 
   --backend LIST       our backends: wasm,webgpu (default: both); peers run on these alone
-  --vs LIST            peers: llama.cpp,jax-js,tfjs,pytorch,tokenizers,gpt-tokenizer (default: all),
-                       or none
+  --vs LIST            peers: llama.cpp,jax-js,tfjs,pytorch,pytorch-compiled,tokenizers,gpt-tokenizer
+                       (default: all), or none
   --preset LIST        tiny, small, base, medium, or nano, 2 layers of 32 channels to try things with
                        (default: small)
   --batch-size LIST    sequences of a training step (default: 1, on a GPU 16)
@@ -60,7 +60,15 @@ const USUAL = [
 ] as const;
 
 const BENCHES: readonly string[] = [...USUAL, "roofline", "profile", "cost", "gpu"];
-const PEERS: string[] = ["llama.cpp", "jax-js", "tfjs", "pytorch", "tokenizers", "gpt-tokenizer"];
+const PEERS: string[] = [
+  "llama.cpp",
+  "jax-js",
+  "tfjs",
+  "pytorch",
+  "pytorch-compiled",
+  "tokenizers",
+  "gpt-tokenizer",
+];
 
 /** What the user asked for; lists that were not given are absent where a benchmark has its own. */
 export interface Options {

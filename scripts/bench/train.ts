@@ -94,7 +94,7 @@ export const TRAINEES: Record<string, Make> = {
   "tfjs cpu": tfjs("cpu"),
   "tfjs webgpu": tfjs("webgpu"),
   "pytorch": torch(false),
-  "pytorch compiled": torch(true),
+  "pytorch-compiled": torch(true),
 };
 
 /** What a contender of about 1 GFLOP/s is given instead at most: one short sequence. */

@@ -16,7 +16,7 @@ import type { Trainee } from "../train.ts";
 export interface TorchOptions {
   /** The Python that has it; python3 if absent. */
   python?: string;
-  /** Threads on a CPU; all cores if absent. */
+  /** Threads on a CPU; PyTorch's own choice if absent. */
   threads?: number;
 }
 
@@ -47,7 +47,7 @@ class TorchProcess implements Disposable {
 
   /** @throws {Error} if there is no Python, or it has no PyTorch. */
   static async start(options: TorchOptions): Promise<TorchProcess> {
-    const { python = "python3", threads = navigator.hardwareConcurrency } = options;
+    const { python = "python3", threads = null } = options;
     const script = new URL("./torch_gpt.py", import.meta.url);
     const folder = await Deno.makeTempDir();
     const path = `${folder}/torch_gpt.py`;

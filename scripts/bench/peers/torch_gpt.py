@@ -184,7 +184,8 @@ products = []
 
 
 def do_hello(threads):
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     name = torch.cuda.get_device_name() if CUDA else f"cpu, {torch.get_num_threads()} thread(s)"
     return {"torch": torch.__version__, "device": name, "cuda": CUDA}
 
