@@ -185,9 +185,16 @@ Deno.test({
         };
         build({ ...ops, matmul });
       });
+    const run = backend.run.bind(backend);
+    let runs = 0;
+    backend.run = (...programs) => {
+      runs++;
+      run(...programs);
+    };
     using decoder = new Decoder(backend, wide, params, 3);
     for (const [slot, cuts, beside] of [[0, [0], 0], [2, [0, 70, 130], 1], [1, [0], 2]] as const) {
       const rows = [];
+      runs = 0;
       // Prompts share a pass: alone it has 256 rows, or 128 and 64 where the prompt comes in parts.
       for (let other = 0; other < beside; other++) {
         const at = (slot + 1 + other) % 3, prompt = others[other];
@@ -200,7 +207,9 @@ Deno.test({
       });
       const row = { slot, token: text[start], position: start, chances };
       rows.unshift({ ...row, rule: { ...rule, topP: 0.9 } });
+      if (cuts.length === 1) assertEquals(runs, 0); // prompts wait for one another
       const [made] = await decoder.lookAhead!.run(rows);
+      if (cuts.length === 1) assertEquals(runs, 1 + steps);
       const bits: Uint32Array[] = [];
       for (let step = 0; step < steps; step++) bits.push(await bitsOf(made.logits(step)));
       // One step at a time, with the tokens that were drawn.
