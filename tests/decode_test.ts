@@ -160,3 +160,72 @@ Deno.test("Decoder gives a stream the same bits whatever else is in a step, with
     }
   }
 });
+
+/** Wide enough for products whose k is cut into parts. */
+const wide: ModelConfig = { vocabSize: 192, contextLength: 192, layers: 2, width: 192, heads: 3 };
+
+Deno.test({
+  name: "Decoder gives a stream the same bits whatever else is in a pass, on the webgpu backend",
+  ignore: !webgpuAvailable,
+  async fn() {
+    using backend = await WebGpuBackend.create({ allowFallback: true });
+    const random = new Random(29), V = wide.vocabSize, rule = { temperature: 1, topK: 40, minP: 0 };
+    const params = parameterTensors(backend, wide);
+    backend.write(params.pool, largeParameters(wide, random));
+    const draw = (length: number) => Uint32Array.from({ length }, () => random.below(V));
+    const text = draw(150), others = [draw(60), draw(3)], start = 140, steps = 5;
+    const chances = Float32Array.from({ length: steps - 1 }, () => random.uniform());
+    let expected: Uint32Array[] | undefined;
+    const record = backend.record.bind(backend), planned = new Set<number | undefined>();
+    backend.record = (build) =>
+      record((ops) => {
+        const matmul: typeof ops.matmul = (args) => {
+          planned.add(args.plannedRows);
+          ops.matmul(args);
+        };
+        build({ ...ops, matmul });
+      });
+    const run = backend.run.bind(backend);
+    let runs = 0;
+    backend.run = (...programs) => {
+      runs++;
+      run(...programs);
+    };
+    using decoder = new Decoder(backend, wide, params, 3);
+    for (const [slot, cuts, beside] of [[0, [0], 0], [2, [0, 70, 130], 1], [1, [0], 2]] as const) {
+      const rows = [];
+      runs = 0;
+      // Prompts share a pass: alone it has 256 rows, or 128 and 64 where the prompt comes in parts.
+      for (let other = 0; other < beside; other++) {
+        const at = (slot + 1 + other) % 3, prompt = others[other];
+        decoder.prefill(at, prompt.subarray(1));
+        const given = { rule: { ...rule, topP: 0.9 }, chances: chances.subarray(other) };
+        rows.push({ slot: at, token: prompt[0], position: prompt.length - 1, ...given });
+      }
+      cuts.forEach((cut, i) => {
+        decoder.prefill(slot, text.subarray(cut, cuts[i + 1] ?? start), cut);
+      });
+      const row = { slot, token: text[start], position: start, chances };
+      rows.unshift({ ...row, rule: { ...rule, topP: 0.9 } });
+      if (cuts.length === 1) assertEquals(runs, 0); // prompts wait for one another
+      const [made] = await decoder.lookAhead!.run(rows);
+      if (cuts.length === 1) assertEquals(runs, 1 + steps);
+      const bits: Uint32Array[] = [];
+      for (let step = 0; step < steps; step++) bits.push(await bitsOf(made.logits(step)));
+      // One step at a time, with the tokens that were drawn.
+      for (let step = 0; step < steps; step++) {
+        const tokens = new Uint32Array(3), positions = new Uint32Array(3).fill(0xffffffff);
+        [tokens[slot], positions[slot]] = [made.token(step), start + step];
+        bits.push(await bitsOf((await decoder.step(tokens, positions))[slot]!));
+      }
+      expected ??= [...bits.slice(0, steps), ...bits.slice(0, steps)];
+      bits.forEach((words, i) => {
+        const name = `slot ${slot}, ${beside} others, step ${i % steps} of ${
+          i < steps ? "many" : "one"
+        }`;
+        assert(words.every((word, j) => word === expected![i][j]), name);
+      });
+    }
+    assertEquals([...planned], [4]); // larger models would show more plans than one in their bits
+  },
+});

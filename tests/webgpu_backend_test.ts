@@ -145,6 +145,22 @@ for (
   });
 }
 
+test("matmul() gives a row the same bits beside many rows when both are planned for as many", async () => {
+  using backend = await open();
+  // Planned for themselves, 1,090 rows cut k into 57 parts and one row cuts it into 64.
+  const [m, n, k] = [1090, 12, 4096], random = new Random(17);
+  const a = normal(random, m * k), b = filled(backend, [k, n], normal(random, k * n));
+  const product = async (rows: number, plannedRows?: number) => {
+    const out = backend.tensor([rows, n]);
+    const left = filled(backend, [rows, k], a.subarray(0, rows * k));
+    backend.run(backend.record((ops) => ops.matmul({ out, a: left, b, plannedRows })));
+    return [...(await backend.read(out)).subarray(0, n)];
+  };
+  const one = await product(1);
+  assertEquals(await product(m, 1), one);
+  assert((await product(m)).some((x, i) => x !== one[i]));
+});
+
 test("attention is right when it takes many tiles and wide heads", async () => {
   using reference = new ReferenceBackend();
   using backend = await open();

@@ -37,9 +37,12 @@ interface Stream {
   /** The steps that it made last, and how many of them have been asked for. */
   ahead?: AheadSteps;
   used: number;
-  /** Logarithm to base 2 of the steps that are worth looking ahead. */
-  hope: number;
+  /** Logarithm to base 2 of the steps that are worth looking ahead; unknown before its first. */
+  hope?: number;
 }
+
+/** Least {@linkcode Stream.hope}, with which streams begin: four steps take little longer than one. */
+const LEAST_HOPE = 2;
 
 /** Milliseconds after which timers and signals have a turn, while steps are there without waiting. */
 const TURN_AFTER = 4;
@@ -64,7 +67,6 @@ export class Streams {
   readonly #decoder: StreamDecoding;
   readonly #free: number[];
   readonly #known: Stream[];
-  readonly #mostHope: number;
   readonly #waiting = new Set<(slot: number) => void>();
   readonly #requests = new Map<number, Request>();
   #stepping = false;
@@ -76,9 +78,8 @@ export class Streams {
   /** @param decoder Stays the caller's to dispose of. */
   constructor(decoder: StreamDecoding) {
     this.#decoder = decoder;
-    this.#mostHope = Math.log2(decoder.lookAhead?.mostSteps ?? 1);
     const { streams: length } = decoder;
-    this.#known = Array.from({ length }, () => ({ cached: [], used: 0, hope: 0 }));
+    this.#known = Array.from({ length }, () => ({ cached: [], used: 0 }));
     this.#free = Array.from({ length }, (_, slot) => slot);
   }
 
@@ -118,7 +119,7 @@ export class Streams {
 
   /** Gives a stream back, to the generation that has waited longest. */
   release(slot: number): void {
-    Object.assign(this.#known[slot], { ahead: undefined, used: 0, hope: 0 });
+    Object.assign(this.#known[slot], { ahead: undefined, used: 0, hope: undefined });
     const [next] = this.#waiting;
     if (!next) this.#free.push(slot);
     else {
@@ -162,9 +163,9 @@ export class Streams {
       return this.#give(ahead.logits(used));
     }
     if (ahead) {
-      stream.hope = used < ahead.count
-        ? Math.max(0, stream.hope - 1)
-        : Math.max(stream.hope, Math.min(1 + Math.floor(Math.log2(used)), this.#mostHope));
+      const { hope = LEAST_HOPE } = stream, most = Math.log2(this.#decoder.lookAhead!.mostSteps);
+      const held = Math.min(1 + Math.floor(Math.log2(used)), most);
+      stream.hope = Math.max(LEAST_HOPE, used < ahead.count ? hope - 1 : Math.max(hope, held));
       stream.ahead = undefined;
     }
     return new Promise((resolve, reject) => {
@@ -223,7 +224,7 @@ export class Streams {
   async #advance(requests: [slot: number, Request][]): Promise<StreamLogits[]> {
     const { lookAhead, streams } = this.#decoder;
     if (lookAhead) {
-      const steps = this.#stepsFor(requests);
+      const steps = Math.min(this.#stepsFor(requests), lookAhead.mostSteps);
       const made = await lookAhead.run(
         requests.map(([slot, { token, position, outlook: { room, sampler, guesses } }]) => {
           const draws = sampler.foretell(guesses, Math.min(steps, room) - 1);
@@ -246,13 +247,10 @@ export class Streams {
     return requests.map(([slot]) => logits[slot]!);
   }
 
-  /**
-   * How many steps to look ahead: what the streams hope for, on average. One that has just come says
-   * nothing; the first steps of the first are few, so that their tokens come soon.
-   */
+  /** How many steps to look ahead: what the streams hope for, on average. */
   #stepsFor(requests: [slot: number, Request][]): number {
-    const hopes = requests.map(([slot]) => this.#known[slot].hope).filter((hope) => hope > 0);
-    if (hopes.length === 0) return 1;
+    const hopes = requests.flatMap(([slot]) => this.#known[slot].hope ?? []);
+    if (hopes.length === 0) hopes.push(LEAST_HOPE);
     return Math.round(2 ** (hopes.reduce((sum, hope) => sum + hope) / hopes.length));
   }
 

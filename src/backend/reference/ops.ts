@@ -17,6 +17,7 @@ import {
   type Tensor,
 } from "../backend.ts";
 import { matmulSize } from "../checked.ts";
+import { drawTokens } from "./draw_tokens.ts";
 import { MAX_LOSS_SCALE, MIN_LOSS_SCALE, SCALING } from "../loss_scaling.ts";
 import { attentionCachedInt8, embeddingForwardInt8, matmulInt8 } from "./int8.ts";
 import type { FloatArray, ReferenceTensor } from "./reference_backend.ts";
@@ -399,46 +400,8 @@ export class ReferenceOps implements Ops {
   }
 
   drawTokens(args: Args<"drawTokens">): void {
-    const [N, width] = args.top.shape, K = (width - 1) / 2;
-    const { drawn, top, rules, chances } = args;
-    const y = floats(drawn), x = floats(top), rule = floats(rules), u = floats(chances);
-    const token = words(args.tokens), position = words(args.positions), end = words(args.ends);
-    this.#steps.push(() => {
-      for (let n = 0; n < N; n++) {
-        if (position[n] === INACTIVE) continue;
-        const [temperature, topK, topP, minP] = rule.subarray(4 * n, 4 * n + 4);
-        const values = x.subarray(n * width + 1, n * width + 1 + K);
-        const ids = x.subarray(n * width + 1 + K, (n + 1) * width);
-        y[n] = token[n] = u[n] < 0
-          ? -1 - u[n]
-          : ids[drawPlace(values, { temperature, topK, topP, minP }, u[n])];
-        position[n] = position[n] + 1 === end[n] ? INACTIVE : position[n] + 1;
-      }
-    });
+    this.#steps.push(drawTokens(args));
   }
-}
-
-/** Which of `values`, the largest first, a number in [0, 1) draws. */
-function drawPlace(
-  values: FloatArray,
-  { temperature, topK, topP, minP }: Record<"temperature" | "topK" | "topP" | "minP", number>,
-  uniform: number,
-): number {
-  if (temperature === 0) return 0;
-  let weights = Array.from(
-    values.subarray(0, topK || values.length),
-    (value) => Math.exp((value - values[0]) / temperature),
-  );
-  const sum = (weights: number[]) => weights.reduce((sum, weight) => sum + weight, 0);
-  const least = topP * sum(weights);
-  let reached = 0;
-  const last = topP < 1 ? weights.findIndex((weight) => (reached += weight) >= least) : -1;
-  if (last >= 0) weights = weights.slice(0, last + 1);
-  weights = weights.filter((weight) => weight >= minP);
-  let rest = uniform * sum(weights);
-  const place = weights.findIndex((weight) => (rest -= weight) < 0);
-  // What rounding leaves over goes to the last that has any weight.
-  return place >= 0 ? place : weights.findLastIndex((weight) => weight > 0);
 }
 
 /** Reads the loss scale, 1 where there is no loss scaling. */
