@@ -143,6 +143,30 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "generate() reads back a few times only for many tokens, on the webgpu backend",
+  ignore: !webgpuAvailable,
+  async fn() {
+    using backend = await WebGpuBackend.create({ allowFallback: true });
+    using tried = new Tried(backend, 4, 32);
+    const read = backend.read.bind(backend);
+    let reads = 0;
+    backend.read = (tensor) => {
+      reads++;
+      return read(tensor);
+    };
+    const options: GenerateOptions = { maxTokens: 60, temperature: 0, syntax: "off", seed: 1 };
+    await tried.generate("List", options);
+    // 4, 4, 8, 16 and 31 steps, of which only one of the first holds, as its newline is guessed wrong;
+    // and all logits, from which that newline is drawn.
+    assertEquals(reads, 6);
+    reads = 0;
+    await Promise.all([1, 2, 3, 4].map(() => tried.generate("List", options)));
+    // The same for all, but the first finds its prompt in the cache and begins before the others.
+    assertEquals(reads, 8);
+  },
+});
+
 Deno.test("generate() ends within a token when it is aborted in the middle of a look-ahead", async () => {
   using backend = new ReferenceBackend();
   using tried = new Tried(backend, 2, 32);

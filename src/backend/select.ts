@@ -34,10 +34,10 @@ export interface ChosenBackend {
 
 /**
  * Streams from which a GPU decodes faster than a CPU. A readback takes Deno at least 11.5 ms, and brings
- * a stream about 14 tokens of a look-ahead; with a step of 1 ms of which three in four are of use, a
- * token takes 2.2 ms, however many streams there are. In that time two cores decode a token of the
+ * a stream 13 tokens and more of a look-ahead; with steps of 1 ms, of which five in six are of use, a
+ * token takes 2.1 ms, however many streams there are. In that time two cores decode a token of the
  * `small` model, with weights in 8 bits, for each of about this many streams: 16 streams take 4.1 ms.
- * `doctor` measures it.
+ * The millisecond is a guess until a GPU has been measured, as `doctor` does.
  */
 export const GPU_STREAMS = 8;
 
