@@ -296,6 +296,27 @@ test("profile() gives a time for every dispatch", async () => {
   for (const { op, ms, work } of times) assert(ms >= 0 && work > 0, `${op} took ${ms} ms`);
 });
 
+test("profile() tells the shapes of products and counts the bytes of tensors", async () => {
+  using backend = await open();
+  if (!backend.device.features.has("timestamp-query")) return;
+  const [a, b, out, bias] = [[8, 4], [12, 4], [8, 12], [12]].map((shape) => backend.tensor(shape));
+  const program = backend.record((ops) => {
+    ops.matmul({ out, a, b, transposeB: true });
+    ops.matmul({ out, a, b, transposeB: true, accumulate: true });
+    ops.biasBackward({ dbias: bias, dout: out });
+    ops.add({ out, a: out, b: out });
+  });
+  const times = await backend.profile(program);
+  const factors = 4 * (8 * 4 + 12 * 4), result = 4 * 8 * 12, row = 4 * 12;
+  assertEquals(times.map(({ label, bytes }) => [label, bytes]), [
+    ["matmul 8 × 12 × 4, bᵀ", factors + result],
+    ["matmul 8 × 12 × 4, bᵀ", factors + 2 * result], // read, then written
+    ["biasBackward, columnSums", result + row],
+    ["biasBackward, slices", row + 2 * row],
+    ["add", 2 * result],
+  ]);
+});
+
 test("verify() reports line, column and source when a kernel does not compile", async () => {
   using backend = await open();
   const pipelines = new PipelineCache(backend.device);
