@@ -1,6 +1,12 @@
 /** The graph of src/gpt on any backend, as the gradient tests build it. */
 
-import { type Backend, IGNORED, type Program, type Tensor } from "../src/backend/backend.ts";
+import {
+  type Backend,
+  IGNORED,
+  type Precision,
+  type Program,
+  type Tensor,
+} from "../src/backend/backend.ts";
 import { allocateScratch, sequenceBackward } from "../src/gpt/backward.ts";
 import {
   allocateActivations,
@@ -10,6 +16,7 @@ import {
 } from "../src/gpt/forward.ts";
 import type { ModelConfig } from "../src/model/config.ts";
 import {
+  halfTensors,
   parameterLayout,
   type ParameterTensors,
   parameterTensors,
@@ -55,6 +62,8 @@ export interface Graph {
   grads: ParameterTensors;
   /** (N) losses in nats, written by `loss` and `backward`. */
   losses: Tensor;
+  /** (4) the state of loss scaling, in f16; gradients are as large as it says. */
+  scaling?: Tensor;
   /** (N, V), written by `logits`. */
   logits: Tensor;
   programs: { loss: Program; backward: Program; logits: Program };
@@ -67,14 +76,17 @@ export function buildGraph(
   B: number,
   batch: Batch,
   rate: number = 0,
+  precision: Precision = "f32",
 ): Graph {
   const N = batch.tokens.length;
   const shape = { B, NH: config.heads };
   const params = parameterTensors(backend, config), grads = parameterTensors(backend, config);
   const inputs = { tokens: backend.tensor([N], "u32"), positions: backend.tensor([N], "u32") };
+  const half = precision === "f16" ? halfTensors(backend, config, params) : undefined;
+  const weights = half?.tensors ?? params;
   const head = {
-    ...allocateHead(backend, config, N),
-    logits: backend.tensor([HEAD_ROWS, config.vocabSize]),
+    ...allocateHead(backend, config, N, precision),
+    logits: backend.tensor([HEAD_ROWS, config.vocabSize], precision),
   };
   const seed = backend.tensor([1], "u32");
   backend.write(inputs.tokens, batch.tokens);
@@ -83,27 +95,31 @@ export function buildGraph(
   backend.write(head.scale, Float32Array.of(1 / batch.count));
   backend.write(seed, Uint32Array.of(12345));
   const dropout = rate > 0 ? { rate, seed } : undefined;
-  const acts = allocateActivations(backend, config, N, true);
-  const scratch = allocateScratch(backend, config, N, rate > 0);
+  const acts = allocateActivations(backend, config, N, true, precision);
+  const scratch = allocateScratch(backend, config, N, rate > 0, precision);
   const logits = backend.tensor([N, config.vocabSize]);
   return {
     params,
     grads,
     losses: head.losses,
+    scaling: head.scaling,
     logits,
     programs: {
       loss: backend.record((ops) => {
-        sequenceForward(ops, inputs, params, acts, shape, dropout);
-        headForward(backend, ops, params, acts.lnf, head);
+        half?.refresh(ops);
+        sequenceForward(ops, inputs, weights, acts, shape, dropout);
+        headForward(backend, ops, weights, acts.lnf, head);
       }),
       backward: backend.record((ops) => {
         ops.fill({ x: grads.pool, value: 0 });
-        sequenceForward(ops, inputs, params, acts, shape, dropout);
-        sequenceBackward(backend, ops, inputs, params, grads, acts, head, scratch, shape, dropout);
+        half?.refresh(ops);
+        sequenceForward(ops, inputs, weights, acts, shape, dropout);
+        sequenceBackward(backend, ops, inputs, weights, grads, acts, head, scratch, shape, dropout);
       }),
       logits: backend.record((ops) => {
-        sequenceForward(ops, inputs, params, acts, shape, dropout);
-        ops.matmul({ out: logits, a: acts.lnf, b: params.wte, transposeB: true });
+        half?.refresh(ops);
+        sequenceForward(ops, inputs, weights, acts, shape, dropout);
+        ops.matmul({ out: logits, a: acts.lnf, b: weights.wte, transposeB: true });
       }),
     },
   };
