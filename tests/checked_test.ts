@@ -39,6 +39,7 @@ const TAKES_F16: Record<string, string[]> = {
   matmul: ["out", "a", "b", "geluInto", "geluFrom"],
   biasBackward: ["dout"],
   crossEntropy: ["logits"],
+  drawTokens: ["wte"], // the case reads its result through embeddingForward
   dropout: ["x"],
 };
 

@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { Backend, Tensor } from "../src/backend/backend.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { Backend } from "../src/backend/backend.ts";
 import { firstLossScaling, SCALING } from "../src/backend/loss_scaling.ts";
 import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
 import { WasmBackend } from "../src/backend/wasm/wasm_backend.ts";
@@ -10,6 +10,7 @@ import { Random } from "../src/random.ts";
 import { trainTokenizer } from "../src/tokenizer/train.ts";
 import { adamwHyper } from "../src/trainer/adamw.ts";
 import { BackendEngine } from "../src/trainer/engine.ts";
+import { loadCheckpoint } from "../src/trainer/checkpoint.ts";
 import { Trainer, type TrainerOptions } from "../src/trainer/trainer.ts";
 import { webgpuAvailable } from "./adapter.ts";
 import { buildGraph, largeParameters, packedBatch } from "./graph.ts";
@@ -133,7 +134,6 @@ test("gradients of a whole model in f16 are near those of the reference in f32",
       const actual = await gradients(backend, "f16");
       for (const { name, offset, size } of parameterLayout(config).specs) {
         const off = distance(actual, expected, offset, size);
-        console.log(name, off);
         assert(off < GRADIENT_TOLERANCE, `${backend.name}: ${name} is off by ${off}`);
       }
     }
@@ -187,8 +187,71 @@ test("losses of f16 are nearer to those of f32 than another seed's are", async (
   ];
   const apart = (a: number[], b: number[]) =>
     Math.max(...a.map((loss, i) => Math.abs(loss - b[i])));
-  console.log(f32, f16, other, apart(f16, f32), apart(other, f32));
   assert(f32.at(-1)! < f32[0] / 2, `${f32}`);
   assert(apart(f16, f32) > 0, "f16 changes nothing");
   assert(apart(f16, f32) < apart(other, f32) / 4, `f16: ${f16}, f32: ${f32}, other seed: ${other}`);
+});
+
+/** AdamW's constants, without weight decay, so that a step without gradients changes nothing. */
+const HYPER = { beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0, clip: 1 };
+
+test("a step that overflows changes nothing, and the scale falls until one does not", async () => {
+  const config: ModelConfig = { vocabSize: 37, contextLength: 32, layers: 1, width: 32, heads: 2 };
+  const settings = { batchSize: 2, sequenceLength: 32, dropout: 0, precision: "f16" as const };
+  using engine = new BackendEngine(await open(), config, settings);
+  const parameters = initialParameters(config, 1), size = parameters.length;
+  const scaling = firstLossScaling();
+  scaling[SCALING.scale] = 2 ** 24; // times gradients of about 0.01, which is beyond f16's 65,504
+  await engine.writeState({
+    parameters,
+    m: new Float32Array(size),
+    v: new Float32Array(size),
+    lossScaling: scaling,
+  });
+  const batch = packedBatch(config, 2, 32, new Random(2));
+  let scale = 2 ** 24, skipped = 0;
+  while (true) {
+    assert(skipped < 20, "the scale does not find its size");
+    await engine.trainStep([batch], adamwHyper(HYPER, 1e-3, skipped), 3);
+    const stats = await engine.readStats(), state = await engine.readState();
+    assert(Number.isFinite(stats.loss));
+    if (stats.skipped === skipped) {
+      assertEquals(state.lossScaling![SCALING.scale], scale);
+      assert(state.parameters.some((x, i) => x !== parameters[i]));
+      assert(state.parameters.every(Number.isFinite));
+      break;
+    }
+    skipped++;
+    scale /= 2;
+    assertEquals(stats.skipped, skipped);
+    assertEquals(state.lossScaling![SCALING.scale], scale);
+    assertEquals(state.parameters, parameters);
+    assert(state.m.every((x) => x === 0) && state.v.every((x) => x === 0));
+  }
+  assert(skipped > 0, "nothing overflowed");
+});
+
+test("a run in f16 that is resumed ends with the bits of one that was not", async () => {
+  const folder = await Deno.makeTempDir();
+  const run = async (trainer: Trainer, steps: number) => {
+    await Array.fromAsync(trainer.run({ steps }));
+    await trainer.save(`${folder}/checkpoint`);
+  };
+  try {
+    using whole = await Trainer.create({ ...options, precision: "f16" });
+    await run(whole, 10);
+    using resumed = await Trainer.resume(`${folder}/checkpoint`, options);
+    assertEquals(resumed.settings.precision, "f16");
+    await run(whole, 10);
+    const expected = await loadCheckpoint(`${folder}/checkpoint`);
+    await run(resumed, 10);
+    const actual = await loadCheckpoint(`${folder}/checkpoint`);
+    assertEquals(actual.parameters, expected.parameters);
+    assertEquals(actual.v, expected.v);
+    const { state } = expected as unknown as { state: { lossScaling: number[] } };
+    assert(state.lossScaling[SCALING.scale] > 1);
+    assertEquals(actual.state, expected.state);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

@@ -69,7 +69,7 @@ export async function serve(args: string[], called: string): Promise<number> {
     await Promise.race([service.ready, ended]);
   } catch (error) {
     if (await Promise.race([ended.then(() => true), false])) return 0;
-    await service.close(0);
+    await service.close(0, true);
     throw error;
   }
   const { hostname, port } = service.address;
@@ -183,7 +183,7 @@ function endOnSignals(service: Service, grace: number): Promise<void> {
     Deno.addSignalListener(signal as Deno.Signal, () => {
       if (isSecond) Deno.exit(code);
       isSecond = true;
-      service.close(grace).then(ended.resolve, ended.reject);
+      service.close(grace, true).then(ended.resolve, ended.reject);
     });
   }
   return ended.promise;

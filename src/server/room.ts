@@ -212,8 +212,12 @@ export class EngineRoom {
     return jobs.map(({ result }) => result.promise);
   }
 
-  /** Ends all jobs with 503, and the Worker. */
-  close(): void {
+  /**
+   * Ends all jobs with 503, and the Worker.
+   * @param isLast Whether the process exits next, and may take the Worker with it: where one that has
+   * asked for a GPU ends by itself while the process exits, Mesa's drivers now and then crash.
+   */
+  close(isLast = false): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     clearInterval(this.#watch);
@@ -221,7 +225,7 @@ export class EngineRoom {
     const error = unavailable("The service is going down: try again later.");
     for (const job of [...this.#queue.clear(), ...this.#running.values()]) this.#fail(job, error);
     this.#running.clear();
-    this.#worker?.terminate();
+    if (!isLast) this.#worker?.terminate();
     this.#first.reject(error);
   }
 

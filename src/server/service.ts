@@ -114,19 +114,20 @@ export class Service {
   /**
    * Goes down: takes no more requests for scripts, waits for those under way, ends after `grace`
    * milliseconds those that are left, and stops listening.
+   * @param isLast Whether the process exits next; see {@linkcode EngineRoom.close}.
    */
-  close(grace: number): Promise<void> {
-    return this.#closing ??= this.#close(grace);
+  close(grace: number, isLast = false): Promise<void> {
+    return this.#closing ??= this.#close(grace, isLast);
   }
 
-  async #close(grace: number): Promise<void> {
+  async #close(grace: number, isLast: boolean): Promise<void> {
     this.#log.info("going down", { underWay: this.#app.underWay });
     this.#app.drain();
     const end = performance.now() + grace;
     while (this.#app.underWay > 0 && performance.now() < end) await pause(20);
     const left = this.#app.underWay;
     this.#app.abort();
-    this.#room.close();
+    this.#room.close(isLast);
     // Answers that are being read still have a moment; a reader that has stopped has no more.
     await within(LAST_MOMENT, this.#server.shutdown());
     this.#log.info("down", { aborted: left });
