@@ -30,7 +30,7 @@ export async function bundleBench(folder: string): Promise<void> {
     ["scripts/bench/main.ts", "bench.js"],
     // The name by which threads are started; JavaScript is TypeScript too.
     ["src/backend/wasm/worker.ts", "worker.ts"],
-    ...GPU_TESTS.map((test) => [`tests/${test}.ts`, `${test}.js`]),
+    ...GPU_TESTS.map((test) => [`tests/device/${test}.ts`, `${test}.js`]),
   ];
   const output = await Deno.realPath(folder);
   for (const [entry, file] of entries) {

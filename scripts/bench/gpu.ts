@@ -24,6 +24,9 @@ export const GPU_TESTS: readonly string[] = [
   "ops_webgpu_test",
   "webgpu_backend_test",
   "decode_test",
+  "f16_test",
+  "foretell_test",
+  "look_ahead_test",
   "tfjs_test",
 ];
 
@@ -97,7 +100,7 @@ const FLAGS = isBundle
 
 /** Runs one test file; its row has the number of tests that passed. */
 async function runTest(test: string, smoke: boolean, seconds: number): Promise<Result> {
-  const url = new URL(isBundle ? `./${test}.js` : `../../tests/${test}.ts`, PROGRAM);
+  const url = new URL(isBundle ? `./${test}.js` : `../../tests/device/${test}.ts`, PROGRAM);
   const filter = smoke ? ["--filter", "profile() gives"] : [];
   const row = { bench: "tests", contender: test, input: "", unit: "passed" };
   try {
@@ -126,7 +129,7 @@ async function runPart({ name, work }: Part, smoke: boolean, seconds: number): P
     }
     return {
       name,
-      command: `deno test tests/{${work.tests.join(",")}}`,
+      command: `deno test tests/device/{${work.tests.join(",")}}`,
       seconds: since(),
       results,
     };

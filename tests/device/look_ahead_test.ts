@@ -1,16 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Backend } from "../src/backend/backend.ts";
-import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
-import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
-import { Generation, type GenerationResult, type Piece } from "../src/generator/generation.ts";
-import { checkOptions, type GenerateOptions } from "../src/generator/options.ts";
-import { promptTokens, scriptBeginning } from "../src/generator/prompt.ts";
-import { Streams } from "../src/generator/streams.ts";
-import { Decoder } from "../src/gpt/decode.ts";
-import { initialParameters, parameterTensors } from "../src/model/parameters.ts";
-import { GENERATION } from "../src/model/weights.ts";
-import { webgpuAvailable } from "./adapter.ts";
-import { config, tokenizer } from "./random_model.ts";
+import type { Backend } from "../../src/backend/backend.ts";
+import { ReferenceBackend } from "../../src/backend/reference/reference_backend.ts";
+import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { Generation, type GenerationResult, type Piece } from "../../src/generator/generation.ts";
+import { checkOptions, type GenerateOptions } from "../../src/generator/options.ts";
+import { promptTokens, scriptBeginning } from "../../src/generator/prompt.ts";
+import { Streams } from "../../src/generator/streams.ts";
+import { Decoder } from "../../src/gpt/decode.ts";
+import { initialParameters, parameterTensors } from "../../src/model/parameters.ts";
+import { GENERATION } from "../../src/model/weights.ts";
+import { webgpuAvailable } from "../adapter.ts";
+import { config, tokenizer } from "../random_model.ts";
 
 const { contextLength } = config;
 

@@ -1,7 +1,7 @@
 import { assertMatch } from "@std/assert";
-import { webgpuAvailable } from "./adapter.ts";
-import { writeRandomModel } from "./random_model.ts";
-import { assertUnavailable, PROMPT, Tried } from "./tried_service.ts";
+import { webgpuAvailable } from "../adapter.ts";
+import { writeRandomModel } from "../random_model.ts";
+import { assertUnavailable, PROMPT, Tried } from "../tried_service.ts";
 
 Deno.test({
   name: "Service starts the Worker again when its WebGPU device is lost",

@@ -5,12 +5,12 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import type { Ops, Program, Tensor } from "../src/backend/backend.ts";
-import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
-import { PipelineCache } from "../src/backend/webgpu/pipeline_cache.ts";
-import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
-import { Random } from "../src/random.ts";
-import { webgpuAvailable } from "./adapter.ts";
+import type { Ops, Program, Tensor } from "../../src/backend/backend.ts";
+import { ReferenceBackend } from "../../src/backend/reference/reference_backend.ts";
+import { PipelineCache } from "../../src/backend/webgpu/pipeline_cache.ts";
+import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { Random } from "../../src/random.ts";
+import { webgpuAvailable } from "../adapter.ts";
 
 const open = (options = {}) => WebGpuBackend.create({ allowFallback: true, ...options });
 

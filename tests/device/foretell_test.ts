@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Backend } from "../src/backend/backend.ts";
-import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
-import { WasmBackend } from "../src/backend/wasm/wasm_backend.ts";
-import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
-import { Sampler, type SamplingOptions } from "../src/generator/sampler.ts";
-import { Random } from "../src/random.ts";
-import { webgpuAvailable } from "./adapter.ts";
+import type { Backend } from "../../src/backend/backend.ts";
+import { ReferenceBackend } from "../../src/backend/reference/reference_backend.ts";
+import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
+import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { Sampler, type SamplingOptions } from "../../src/generator/sampler.ts";
+import { Random } from "../../src/random.ts";
+import { webgpuAvailable } from "../adapter.ts";
 
 const K = 64, V = 1000, ROWS = 500, ROUNDS = 8;
 

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { TokenizedCorpus } from "../src/corpus/tokenized.ts";
-import { loadCheckpoint } from "../src/trainer/checkpoint.ts";
-import { resumeRun, type RunPlan, startRun } from "../src/trainer/run.ts";
-import { Trainer } from "../src/trainer/trainer.ts";
-import { trainTokenizer } from "../src/tokenizer/train.ts";
-import { webgpuAvailable } from "./adapter.ts";
+import { TokenizedCorpus } from "../../src/corpus/tokenized.ts";
+import { loadCheckpoint } from "../../src/trainer/checkpoint.ts";
+import { resumeRun, type RunPlan, startRun } from "../../src/trainer/run.ts";
+import { Trainer } from "../../src/trainer/trainer.ts";
+import { trainTokenizer } from "../../src/tokenizer/train.ts";
+import { webgpuAvailable } from "../adapter.ts";
 import { CapturedDevices } from "./captured_device.ts";
 
 const CONFIG = { vocabSize: 300, contextLength: 64, layers: 1, width: 32, heads: 2 };

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import type { GenerationResult, Piece } from "../src/generator/generation.ts";
-import { Bashling, type LoadOptions } from "../src/generator/generator.ts";
-import type { GenerateOptions } from "../src/generator/options.ts";
-import { Random } from "../src/random.ts";
-import { config, tokenizer, writeRandomModel } from "./random_model.ts";
+import type { GenerationResult, Piece } from "../../src/generator/generation.ts";
+import { Bashling, type LoadOptions } from "../../src/generator/generator.ts";
+import type { GenerateOptions } from "../../src/generator/options.ts";
+import { Random } from "../../src/random.ts";
+import { config, tokenizer, writeRandomModel } from "../random_model.ts";
 
 const PROMPT = "List all files";
 const BEGINNING = "#!/bin/bash\n# List all files\n";

@@ -1,20 +1,24 @@
-import * as tf from "../src/tfjs/tf.ts";
+import * as tf from "../../src/tfjs/tf.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Backend, INACTIVE } from "../src/backend/backend.ts";
-import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
-import { WasmBackend } from "../src/backend/wasm/wasm_backend.ts";
-import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
-import { Decoder } from "../src/gpt/decode.ts";
-import type { ModelConfig } from "../src/model/config.ts";
-import { initialParameters, parameterLayout, parameterTensors } from "../src/model/parameters.ts";
-import { Random } from "../src/random.ts";
-import { TfjsDecoder } from "../src/tfjs/decode.ts";
-import { TfjsEngine } from "../src/tfjs/engine.ts";
-import { type TfjsDevice, TfjsModel } from "../src/tfjs/gpt.ts";
-import { adamwHyper } from "../src/trainer/adamw.ts";
-import { BackendEngine, type TrainingEngine } from "../src/trainer/engine.ts";
-import { webgpuAvailable } from "./adapter.ts";
-import { buildGraph, largeParameters, packedBatch } from "./graph.ts";
+import { type Backend, INACTIVE } from "../../src/backend/backend.ts";
+import { ReferenceBackend } from "../../src/backend/reference/reference_backend.ts";
+import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
+import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { Decoder } from "../../src/gpt/decode.ts";
+import type { ModelConfig } from "../../src/model/config.ts";
+import {
+  initialParameters,
+  parameterLayout,
+  parameterTensors,
+} from "../../src/model/parameters.ts";
+import { Random } from "../../src/random.ts";
+import { TfjsDecoder } from "../../src/tfjs/decode.ts";
+import { TfjsEngine } from "../../src/tfjs/engine.ts";
+import { type TfjsDevice, TfjsModel } from "../../src/tfjs/gpt.ts";
+import { adamwHyper } from "../../src/trainer/adamw.ts";
+import { BackendEngine, type TrainingEngine } from "../../src/trainer/engine.ts";
+import { webgpuAvailable } from "../adapter.ts";
+import { buildGraph, largeParameters, packedBatch } from "../graph.ts";
 
 /**
  * Allowed distance of two tensors: max |a − b| / max |b|. An entry that is small beside the largest

@@ -1,17 +1,17 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import type { Backend } from "../src/backend/backend.ts";
-import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
-import { WasmBackend } from "../src/backend/wasm/wasm_backend.ts";
-import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
-import { logSumExp } from "../src/generator/sampler.ts";
-import { Decoder, type StreamLogits } from "../src/gpt/decode.ts";
-import { allocateActivations, sequenceForward } from "../src/gpt/forward.ts";
-import type { ModelConfig } from "../src/model/config.ts";
-import { int8Tensors, quantizeModel } from "../src/model/int8.ts";
-import { parameterTensors } from "../src/model/parameters.ts";
-import { Random } from "../src/random.ts";
-import { webgpuAvailable } from "./adapter.ts";
-import { largeParameters } from "./graph.ts";
+import type { Backend } from "../../src/backend/backend.ts";
+import { ReferenceBackend } from "../../src/backend/reference/reference_backend.ts";
+import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
+import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { logSumExp } from "../../src/generator/sampler.ts";
+import { Decoder, type StreamLogits } from "../../src/gpt/decode.ts";
+import { allocateActivations, sequenceForward } from "../../src/gpt/forward.ts";
+import type { ModelConfig } from "../../src/model/config.ts";
+import { int8Tensors, quantizeModel } from "../../src/model/int8.ts";
+import { parameterTensors } from "../../src/model/parameters.ts";
+import { Random } from "../../src/random.ts";
+import { webgpuAvailable } from "../adapter.ts";
+import { largeParameters } from "../graph.ts";
 
 const config: ModelConfig = { vocabSize: 96, contextLength: 136, layers: 2, width: 32, heads: 2 };
 

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
-import { webgpuAvailable } from "./adapter.ts";
-import { checkParity } from "./op_check.ts";
-import { HALF_CASES } from "./f16_cases.ts";
-import { OP_CASES, reduces } from "./op_cases.ts";
+import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { webgpuAvailable } from "../adapter.ts";
+import { checkParity } from "../op_check.ts";
+import { HALF_CASES } from "../f16_cases.ts";
+import { OP_CASES, reduces } from "../op_cases.ts";
 
 Deno.test({
   name: "webgpu ops agree with the reference on random odd shapes",

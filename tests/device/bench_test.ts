@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { figures, goals, type PartReport } from "../scripts/bench/figures.ts";
+import { figures, goals, type PartReport } from "../../scripts/bench/figures.ts";
 import {
   alternate,
   expectNear,
@@ -7,11 +7,11 @@ import {
   type Result,
   table,
   timeAll,
-} from "../scripts/bench/measure.ts";
-import { cases, type Options, parse, wanted } from "../scripts/bench/options.ts";
-import { fullBatch, modelFlops } from "../scripts/bench/profile.ts";
-import { PRESETS } from "../src/model/config.ts";
-import { webgpuAvailable } from "./adapter.ts";
+} from "../../scripts/bench/measure.ts";
+import { cases, type Options, parse, wanted } from "../../scripts/bench/options.ts";
+import { fullBatch, modelFlops } from "../../scripts/bench/profile.ts";
+import { PRESETS } from "../../src/model/config.ts";
+import { webgpuAvailable } from "../adapter.ts";
 
 Deno.test("median() takes the middle of the sorted values, or the mean of the two middle ones", () => {
   assertEquals(median([3, 1, 2]), 2);
@@ -152,7 +152,7 @@ Deno.test("figures() tells of a part that has not come to its end", () => {
 
 /** Runs `deno task bench gpu --smoke` and returns the reports that its folder then has. */
 async function smoke(folder: string, parts: string): Promise<Map<string, PartReport>> {
-  const main = new URL("../scripts/bench/main.ts", import.meta.url).href;
+  const main = new URL("../../scripts/bench/main.ts", import.meta.url).href;
   const args = ["gpu", "--smoke", "--output", folder, "--only", parts, "--json"];
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-lock", "--allow-all", main, ...args],
