@@ -128,6 +128,29 @@ function matmulCase(
   };
 }
 
+/** Some tokens are frequent, and some stand nowhere. */
+function embeddingBackwardCase(suffix: string, most: number, [V, L]: [number, number]): OpCase {
+  return {
+    name: `embeddingBackward${suffix}`,
+    tolerance: 1e-5,
+    draw(random, stretch = 1) {
+      const [N, C] = [between(random, 1, most * stretch), between(random, 1, 70)];
+      return {
+        tensors: {
+          dwte: floats(random, [V, C]),
+          dwpe: floats(random, [L, C]),
+          dout: floats(random, [N, C]),
+          tokens: words([N], () => Math.floor(V * random.uniform() ** 4)),
+          positions: words([N], () => random.below(L)),
+        },
+        outputs: ["dwte", "dwpe"],
+        record: (ops, { dwte, dwpe, dout, tokens, positions }) =>
+          ops.embeddingBackward({ dwte, dwpe, dout, tokens, positions }),
+      };
+    },
+  };
+}
+
 /** A random matrix (n, k) of int8, as three tensors. */
 function int8(random: Random, n: number, k: number): Record<string, CaseTensor> {
   const { data } = floats(random, [n, k]);
@@ -286,25 +309,8 @@ export const OP_CASES: OpCase[] = [
       };
     },
   },
-  {
-    name: "embeddingBackward",
-    tolerance: 1e-5,
-    draw(random, stretch = 1) {
-      const [N, C, V, L] = [between(random, 1, 60 * stretch), between(random, 1, 70), 23, 9];
-      return {
-        tensors: {
-          dwte: floats(random, [V, C]),
-          dwpe: floats(random, [L, C]),
-          dout: floats(random, [N, C]),
-          tokens: words([N], () => random.below(V)),
-          positions: words([N], () => random.below(L)),
-        },
-        outputs: ["dwte", "dwpe"],
-        record: (ops, { dwte, dwpe, dout, tokens, positions }) =>
-          ops.embeddingBackward({ dwte, dwpe, dout, tokens, positions }),
-      };
-    },
-  },
+  embeddingBackwardCase("", 60, [23, 9]),
+  embeddingBackwardCase(" long", 1200, [300, 2]),
   {
     name: "layernormForward",
     tolerance: 1e-5,

@@ -80,15 +80,26 @@ export class Recorder implements Ops {
     this.length++;
     const [N, C] = dout.shape;
     const { size, flags } = values(C);
-    const LANES = 64, blocks = Math.ceil(size / LANES);
+    const CHUNK = 256, COLUMNS = 32, STRANDS = 8;
+    const op = "embeddingBackward", blocks = Math.ceil(size / COLUMNS);
     for (const { part, rows } of this.#cut(N, dout, tokens, positions)) {
+      const chunks = Math.ceil(rows / CHUNK);
       for (const [table, indices] of [[dwte, tokens], [dwpe, positions]]) {
-        const groups = table.shape[0] * blocks, reads = [part(dout), part(indices)];
-        this.#push("embeddingBackward", kernels.embeddingBackward, [table], reads, groups, {
-          constants: { LANES },
+        const [places] = table.shape, groups = places * blocks;
+        const offset = Math.ceil(places * chunks / 64) * 64; // where the second part may start
+        const scratch = this.#scratch(offset + rows);
+        const lists = [slice(scratch, 0, [places, chunks]), slice(scratch, offset, [rows])];
+        this.#push(op, kernels.embeddingLists, lists, [part(indices)], [chunks, 1, 1], {
+          constants: { CHUNK },
+          sizes: [rows, places, chunks],
+          work: 2 * rows * CHUNK,
+        });
+        const reads = [part(dout), part(indices), ...lists];
+        this.#push(op, kernels.embeddingBackward, [table], reads, groups, {
+          constants: { CHUNK, COLUMNS, STRANDS },
           flags,
-          sizes: [rows, size, blocks, table.shape[0]],
-          work: groups * rows + rows * C,
+          sizes: [rows, size, blocks, places, chunks],
+          work: groups * chunks + rows * C,
         });
       }
     }
