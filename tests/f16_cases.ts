@@ -9,7 +9,7 @@ import { type CaseTensor, type DrawnCase, OP_CASES, type OpCase } from "./op_cas
 /** A case of the table, changed after it was drawn. */
 function variant(name: string, suffix: string, change: (drawn: DrawnCase) => DrawnCase): OpCase {
   const base = OP_CASES.find((opCase) => opCase.name === name)!;
-  const draw: OpCase["draw"] = (random) => change(base.draw(random));
+  const draw: OpCase["draw"] = (random, stretch) => change(base.draw(random, stretch));
   return { ...base, name: `${name}, ${suffix}`, draw };
 }
 

@@ -46,8 +46,11 @@ export interface OpCase {
    * per operation; sums of up to a few hundred terms of size 1 lose about 1e-5 in the worst order.
    */
   tolerance: number;
-  /** Draws shapes and inputs. */
-  draw(random: Random): DrawnCase;
+  /**
+   * Draws shapes and inputs.
+   * @param stretch How many times as many rows there may be as by default, in ops of training.
+   */
+  draw(random: Random, stretch?: number): DrawnCase;
 }
 
 /** Normal numbers. */
@@ -91,9 +94,10 @@ function matmulCase(
   return {
     name: `matmul ${name}`,
     tolerance: 2e-5,
-    draw(random) {
+    draw(random, stretch = 1) {
+      const [long, deep] = options.transposeA ? [1, stretch] : [stretch, 1];
       const [m, n, k] = size?.(random) ??
-        [between(random, 1, 70), between(random, 1, 90), between(random, 1, 80)];
+        [between(random, 1, 70 * long), between(random, 1, 90), between(random, 1, 80 * deep)];
       const scale = 1 / Math.sqrt(k);
       const tensors: Record<string, CaseTensor> = {
         out: extras.includes("accumulate") ? floats(random, [m, n]) : rubbish([m, n]),
@@ -119,6 +123,29 @@ function matmulCase(
             residual: t.residual,
             accumulate: extras.includes("accumulate"),
           }),
+      };
+    },
+  };
+}
+
+/** Some tokens are frequent, and some stand nowhere. */
+function embeddingBackwardCase(suffix: string, most: number, [V, L]: [number, number]): OpCase {
+  return {
+    name: `embeddingBackward${suffix}`,
+    tolerance: 1e-5,
+    draw(random, stretch = 1) {
+      const [N, C] = [between(random, 1, most * stretch), between(random, 1, 70)];
+      return {
+        tensors: {
+          dwte: floats(random, [V, C]),
+          dwpe: floats(random, [L, C]),
+          dout: floats(random, [N, C]),
+          tokens: words([N], () => Math.floor(V * random.uniform() ** 4)),
+          positions: words([N], () => random.below(L)),
+        },
+        outputs: ["dwte", "dwpe"],
+        record: (ops, { dwte, dwpe, dout, tokens, positions }) =>
+          ops.embeddingBackward({ dwte, dwpe, dout, tokens, positions }),
       };
     },
   };
@@ -195,9 +222,14 @@ function topLogitsCase(
   };
 }
 
-function attentionShape(random: Random): { B: number; T: number; NH: number; C: number } {
+function attentionShape(
+  random: Random,
+  stretch: number,
+): { B: number; T: number; NH: number; C: number } {
   const NH = between(random, 1, 3), HS = 4 * between(random, 1, 16);
-  return { B: between(random, 1, 2), T: between(random, 1, 75), NH, C: NH * HS };
+  // Every fourth sequence of a multiple of 16 tokens starts where a view may.
+  const T = stretch === 1 ? between(random, 1, 75) : 16 * between(random, 1, 4);
+  return { B: between(random, 1, 2 * stretch), T, NH, C: NH * HS };
 }
 
 /**
@@ -261,8 +293,8 @@ export const OP_CASES: OpCase[] = [
   {
     name: "embeddingForward",
     tolerance: 1e-7,
-    draw(random) {
-      const [N, C, V, L] = [between(random, 1, 40), between(random, 1, 70), 50, 30];
+    draw(random, stretch = 1) {
+      const [N, C, V, L] = [between(random, 1, 40 * stretch), between(random, 1, 70), 50, 30];
       return {
         tensors: {
           out: rubbish([N, C]),
@@ -277,30 +309,13 @@ export const OP_CASES: OpCase[] = [
       };
     },
   },
-  {
-    name: "embeddingBackward",
-    tolerance: 1e-5,
-    draw(random) {
-      const [N, C, V, L] = [between(random, 1, 60), between(random, 1, 70), 23, 9];
-      return {
-        tensors: {
-          dwte: floats(random, [V, C]),
-          dwpe: floats(random, [L, C]),
-          dout: floats(random, [N, C]),
-          tokens: words([N], () => random.below(V)),
-          positions: words([N], () => random.below(L)),
-        },
-        outputs: ["dwte", "dwpe"],
-        record: (ops, { dwte, dwpe, dout, tokens, positions }) =>
-          ops.embeddingBackward({ dwte, dwpe, dout, tokens, positions }),
-      };
-    },
-  },
+  embeddingBackwardCase("", 60, [23, 9]),
+  embeddingBackwardCase(" long", 1200, [300, 2]),
   {
     name: "layernormForward",
     tolerance: 1e-5,
-    draw(random) {
-      const [N, C] = [between(random, 1, 40), between(random, 1, 200)];
+    draw(random, stretch = 1) {
+      const [N, C] = [between(random, 1, 40 * stretch), between(random, 1, 200)];
       return {
         tensors: {
           out: rubbish([N, C]),
@@ -320,8 +335,8 @@ export const OP_CASES: OpCase[] = [
   {
     name: "layernormBackward",
     tolerance: 3e-5,
-    draw(random) {
-      const [N, C] = [between(random, 1, 60), between(random, 2, 200)];
+    draw(random, stretch = 1) {
+      const [N, C] = [between(random, 1, 60 * stretch), between(random, 2, 200)];
       return {
         tensors: {
           dx: floats(random, [N, C]),
@@ -365,8 +380,8 @@ export const OP_CASES: OpCase[] = [
   {
     name: "biasBackward",
     tolerance: 2e-5,
-    draw(random) {
-      const [N, C] = [between(random, 1, 150), between(random, 1, 150)];
+    draw(random, stretch = 1) {
+      const [N, C] = [between(random, 1, 150 * stretch), between(random, 1, 150)];
       return {
         tensors: { dbias: floats(random, [C]), dout: floats(random, [N, C]) },
         outputs: ["dbias"],
@@ -377,8 +392,8 @@ export const OP_CASES: OpCase[] = [
   {
     name: "attentionForward",
     tolerance: 2e-5,
-    draw(random) {
-      const { B, T, NH, C } = attentionShape(random);
+    draw(random, stretch = 1) {
+      const { B, T, NH, C } = attentionShape(random, stretch);
       return {
         tensors: {
           out: rubbish([B * T, C]),
@@ -395,8 +410,8 @@ export const OP_CASES: OpCase[] = [
   {
     name: "attentionBackward",
     tolerance: 5e-5,
-    draw(random) {
-      const { B, T, NH, C } = attentionShape(random);
+    draw(random, stretch = 1) {
+      const { B, T, NH, C } = attentionShape(random, stretch);
       return {
         tensors: {
           dqkv: rubbish([B * T, 3 * C]),
@@ -417,8 +432,8 @@ export const OP_CASES: OpCase[] = [
   {
     name: "crossEntropy",
     tolerance: 1e-5,
-    draw(random) {
-      const [R, V] = [between(random, 1, 12), between(random, 1, 700)];
+    draw(random, stretch = 1) {
+      const [R, V] = [between(random, 1, 12 * stretch), between(random, 1, 700)];
       return {
         tensors: {
           losses: rubbish([R]),

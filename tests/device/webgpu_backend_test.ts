@@ -161,6 +161,35 @@ test("matmul() gives a row the same bits beside many rows when both are planned 
   assert((await product(m)).some((x, i) => x !== one[i]));
 });
 
+test("embeddingBackward() gives the same bits whatever its scratch held, and passes NaN on", async () => {
+  using backend = await open();
+  const [N, C, V] = [1500, 48, 700], random = new Random(8);
+  const dout = filled(backend, [N, C], normal(random, N * C).fill(NaN, 0, C));
+  const [tokens, positions] = [0, 1].map(() => backend.tensor([N], "u32"));
+  const named = Uint32Array.from({ length: N }, () => Math.floor(V * random.uniform() ** 3));
+  named.fill(V - 1, 0, 1);
+  backend.write(tokens, named);
+  backend.write(positions, named.map((_, n) => n % 600));
+  const [dwte, dwpe] = [V, 600].map((rows) => backend.tensor([rows, C]));
+  const program = backend.record((ops) => {
+    ops.fill({ x: dwte, value: 0 });
+    ops.fill({ x: dwpe, value: 0 });
+    ops.embeddingBackward({ dwte, dwpe, dout, tokens, positions });
+  });
+  const results: Float32Array[] = [];
+  for (const other of [named, named.map((_, n) => n % V), named.toReversed()]) {
+    backend.write(tokens, other); // leaves lists of other places behind
+    backend.run(program);
+    backend.write(tokens, named);
+    backend.run(program);
+    results.push(await backend.read(dwte));
+  }
+  assertEquals(results[1], results[0]);
+  assertEquals(results[2], results[0]);
+  assert(Number.isNaN(results[0][(V - 1) * C]));
+  assert(results[0].subarray(0, (V - 1) * C).every(Number.isFinite));
+});
+
 test("attention is right when it takes many tiles and wide heads", async () => {
   using reference = new ReferenceBackend();
   using backend = await open();

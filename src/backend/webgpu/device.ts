@@ -16,7 +16,7 @@ export interface WebGpuOptions {
   powerPreference?: GPUPowerPreference;
   /**
    * Most bytes of a tensor that one dispatch may touch, at least 512; by default what the GPU
-   * allows. Ops over whole pools are cut into pieces of this size.
+   * allows. Ops over pools and over the rows of a batch are cut into pieces of this size.
    */
   maxBindingBytes?: number;
   /**

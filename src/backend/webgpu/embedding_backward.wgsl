@@ -1,14 +1,19 @@
-// dtable[indices[n]] += dout[n], without atomics and in a fixed order: a workgroup owns LANES
-// Values of one row of the table and looks for that row's number among all indices, 32 · LANES at
-// a time. A lane marks its finds as the bits of one word; then all lanes walk the words together.
+// dtable[indices[n]] += dout[n], without atomics and in a fixed order. A workgroup owns COLUMNS
+// Values of one row of the table. It has STRANDS of COLUMNS lanes: each takes every STRANDS-th chunk
+// and walks its list, see embedding_lists.wgsl, and then their sums are added up.
 
-override LANES: u32;
+override CHUNK: u32;
+override COLUMNS: u32;
+override STRANDS: u32;
+
+const NONE = 0xffffffffu;
 
 struct Sizes {
   N: u32,
   C: u32, // in Values
   blocks: u32, // workgroups along a row of C
   rows: u32, // of the table
+  chunks: u32,
 }
 
 // @if VEC4
@@ -21,10 +26,12 @@ alias Value = f32;
 @group(0) @binding(1) var<storage, read_write> dtable: array<Value>;
 @group(0) @binding(2) var<storage, read> dout: array<Value>;
 @group(0) @binding(3) var<storage, read> indices: array<u32>;
+@group(0) @binding(4) var<storage, read> heads: array<u32>;
+@group(0) @binding(5) var<storage, read> next: array<u32>;
 
-var<workgroup> found: array<u32, LANES>;
+var<workgroup> sums: array<Value, COLUMNS * STRANDS>;
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(COLUMNS * STRANDS)
 fn main(
   @builtin(workgroup_id) id: vec3u,
   @builtin(num_workgroups) grid: vec3u,
@@ -32,32 +39,29 @@ fn main(
 ) {
   let group = groupIndex(id, grid);
   let row = group / sizes.blocks;
-  let c = group % sizes.blocks * LANES + lane;
+  let c = group % sizes.blocks * COLUMNS + lane % COLUMNS;
   let owns = row < sizes.rows && c < sizes.C;
   var sum = Value(0.0);
-  var any = false;
-  for (var base = 0u; base < sizes.N; base += 32u * LANES) {
-    var mine = 0u;
-    for (var j = 0u; j < 32u; j++) {
-      let n = base + j * LANES + lane;
-      if (n < sizes.N && indices[n] == row) {
-        mine |= 1u << j;
+  if (owns) {
+    for (var chunk = lane / COLUMNS; chunk < sizes.chunks; chunk += STRANDS) {
+      var n = heads[row * sizes.chunks + chunk];
+      if (n >= sizes.N || n / CHUNK != chunk || indices[n] != row) {
+        continue; // what was there before
       }
-    }
-    workgroupBarrier(); // the last words may still be read
-    found[lane] = mine;
-    workgroupBarrier();
-    for (var i = 0u; i < LANES; i++) {
-      for (var word = found[i]; word != 0u; word &= word - 1u) {
-        let n = base + countTrailingZeros(word) * LANES + i;
-        any = true;
-        if (owns) {
-          sum += dout[n * sizes.C + c];
-        }
+      while (n != NONE) {
+        sum += dout[n * sizes.C + c];
+        n = next[n];
       }
     }
   }
-  if (owns && any) {
-    dtable[row * sizes.C + c] += sum;
+  sums[lane] = sum;
+  workgroupBarrier();
+  if (owns && lane < COLUMNS) {
+    for (var strand = 1u; strand < STRANDS; strand++) {
+      sum += sums[strand * COLUMNS + lane];
+    }
+    if (!all(sum == Value(0.0))) { // most rows are named nowhere; what is no number goes on
+      dtable[row * sizes.C + c] += sum;
+    }
   }
 }

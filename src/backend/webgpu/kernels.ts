@@ -22,6 +22,7 @@ import dropoutCode from "./dropout.wgsl" with { type: "text" };
 import embeddingBackwardCode from "./embedding_backward.wgsl" with { type: "text" };
 import embeddingForwardCode from "./embedding_forward.wgsl" with { type: "text" };
 import embeddingForwardInt8Code from "./embedding_forward_int8.wgsl" with { type: "text" };
+import embeddingListsCode from "./embedding_lists.wgsl" with { type: "text" };
 import fillCode from "./fill.wgsl" with { type: "text" };
 import finiteCode from "./finite.wgsl" with { type: "text" };
 import int8Code from "./int8.wgsl" with { type: "text" };
@@ -56,6 +57,7 @@ export const kernels = {
   embeddingBackward: [commonCode, embeddingBackwardCode],
   embeddingForward: [commonCode, embeddingForwardCode],
   embeddingForwardInt8: [commonCode, int8Code, embeddingForwardInt8Code],
+  embeddingLists: [embeddingListsCode],
   fill: [commonCode, fillCode],
   layernormBackward: [commonCode, reduceCode, layernormBackwardCode],
   layernormForward: [commonCode, reduceCode, layernormForwardCode],

@@ -5,7 +5,6 @@
  */
 
 import {
-  BYTES,
   dropoutThreshold,
   type MatmulArgs,
   type MatmulInt8Args,
@@ -15,6 +14,7 @@ import {
 import { matmulSize } from "../checked.ts";
 import { kernels } from "./kernels.ts";
 import { planMatmul } from "./matmul_plan.ts";
+import { cut, type Piece, slice } from "./pieces.ts";
 import { type Dispatch, float, type WebGpuTensor } from "./program.ts";
 
 type Args<Name extends keyof Ops> = Parameters<Ops[Name]>[0];
@@ -39,7 +39,7 @@ export class Recorder implements Ops {
 
   fill({ x, value }: Args<"fill">): void {
     this.length++;
-    for (const { part, elements } of this.#pieces(x)) {
+    for (const { part, rows: elements } of this.#cut(x.size, x)) {
       const { size, flags } = values(elements);
       this.#push("fill", kernels.fill, [part(x)], [], size / 256, {
         flags,
@@ -51,7 +51,7 @@ export class Recorder implements Ops {
 
   cast({ out, x }: Args<"cast">): void {
     this.length++;
-    for (const { part, elements } of this.#pieces(out)) {
+    for (const { part, rows: elements } of this.#cut(x.size, out, x)) {
       const { size, flags } = values(elements);
       this.#push("cast", kernels.cast, [part(out)], [part(x)], size / 256, {
         flags: [...flags, ...halves({ OUT: out, X: x })],
@@ -65,28 +65,43 @@ export class Recorder implements Ops {
     this.length++;
     const [N, C] = out.shape;
     const { size, flags } = values(C);
-    const reads = [tokens, positions, wte, wpe];
-    this.#push("embeddingForward", kernels.embeddingForward, [out], reads, N * size / 256, {
-      flags: [...flags, ...halves({ WTE: wte })],
-      sizes: [N * size, size],
-      work: 2 * N * C,
-    });
+    for (const { part, rows } of this.#cut(N, out, tokens, positions)) {
+      const writes = [part(out)], reads = [part(tokens), part(positions), wte, wpe];
+      const groups = rows * size / 256;
+      this.#push("embeddingForward", kernels.embeddingForward, writes, reads, groups, {
+        flags: [...flags, ...halves({ WTE: wte })],
+        sizes: [rows * size, size],
+        work: 2 * rows * C,
+      });
+    }
   }
 
   embeddingBackward({ dwte, dwpe, dout, tokens, positions }: Args<"embeddingBackward">): void {
     this.length++;
     const [N, C] = dout.shape;
     const { size, flags } = values(C);
-    const LANES = 64, blocks = Math.ceil(size / LANES);
-    for (const [table, indices] of [[dwte, tokens], [dwpe, positions]]) {
-      const [rows] = table.shape;
-      const groups = rows * blocks;
-      this.#push("embeddingBackward", kernels.embeddingBackward, [table], [dout, indices], groups, {
-        constants: { LANES },
-        flags,
-        sizes: [N, size, blocks, rows],
-        work: groups * N + N * C,
-      });
+    const CHUNK = 256, COLUMNS = 32, STRANDS = 8;
+    const op = "embeddingBackward", blocks = Math.ceil(size / COLUMNS);
+    for (const { part, rows } of this.#cut(N, dout, tokens, positions)) {
+      const chunks = Math.ceil(rows / CHUNK);
+      for (const [table, indices] of [[dwte, tokens], [dwpe, positions]]) {
+        const [places] = table.shape, groups = places * blocks;
+        const offset = Math.ceil(places * chunks / 64) * 64; // where the second part may start
+        const scratch = this.#scratch(offset + rows);
+        const lists = [slice(scratch, 0, [places, chunks]), slice(scratch, offset, [rows])];
+        this.#push(op, kernels.embeddingLists, lists, [part(indices)], [chunks, 1, 1], {
+          constants: { CHUNK },
+          sizes: [rows, places, chunks],
+          work: 2 * rows * CHUNK,
+        });
+        const reads = [part(dout), part(indices), ...lists];
+        this.#push(op, kernels.embeddingBackward, [table], reads, groups, {
+          constants: { CHUNK, COLUMNS, STRANDS },
+          flags,
+          sizes: [rows, size, blocks, places, chunks],
+          work: groups * chunks + rows * C,
+        });
+      }
     }
   }
 
@@ -94,13 +109,15 @@ export class Recorder implements Ops {
     this.length++;
     const [N, C] = x.shape;
     const { size, flags } = values(C);
-    const writes = [out, mean, rstd], reads = [x, weight, bias];
-    this.#push("layernormForward", kernels.layernormForward, writes, reads, N, {
-      constants: { LANES: lanesFor(size) },
-      flags: [...flags, ...halves({ OUT: out })],
-      sizes: [N, size, float(1 / C)],
-      work: 8 * N * C,
-    });
+    for (const { part, rows } of this.#cut(N, out, mean, rstd, x)) {
+      const writes = [part(out), part(mean), part(rstd)], reads = [part(x), weight, bias];
+      this.#push("layernormForward", kernels.layernormForward, writes, reads, rows, {
+        constants: { LANES: lanesFor(size) },
+        flags: [...flags, ...halves({ OUT: out })],
+        sizes: [rows, size, float(1 / C)],
+        work: 8 * rows * C,
+      });
+    }
   }
 
   layernormBackward(args: Args<"layernormBackward">): void {
@@ -108,18 +125,54 @@ export class Recorder implements Ops {
     const { dx, dweight, dbias, dout, x, weight, mean, rstd } = args;
     const [N, C] = x.shape;
     const { size, flags } = values(C);
-    const op = "layernormBackward", reads = [dout, x, weight, mean, rstd];
-    this.#push(op, kernels.layernormBackward, [dx], reads, N, {
-      constants: { LANES: lanesFor(size) },
-      flags: [...flags, ...halves({ DOUT: dout })],
-      sizes: [N, size, float(1 / C)],
-      work: 12 * N * C,
-    });
+    const op = "layernormBackward";
+    for (const { part, rows } of this.#cut(N, dx, dout, x, mean, rstd)) {
+      const reads = [part(dout), part(x), weight, part(mean), part(rstd)];
+      this.#push(op, kernels.layernormBackward, [part(dx)], reads, rows, {
+        constants: { LANES: lanesFor(size) },
+        flags: [...flags, ...halves({ DOUT: dout })],
+        sizes: [rows, size, float(1 / C)],
+        work: 12 * rows * C,
+      });
+    }
     this.#columnSums(op, dout, dbias, { dweight, x, mean, rstd });
   }
 
   matmul(args: MatmulArgs): void {
     this.length++;
+    for (const piece of this.#matmulPieces(args)) this.#matmul(piece);
+  }
+
+  /**
+   * Cuts a product by the rows of its result, each planned for all of them, or where `a` is
+   * transposed by the rows of both factors, whose products are added up.
+   */
+  #matmulPieces(args: MatmulArgs): MatmulArgs[] {
+    const { m, k } = matmulSize(args);
+    const { out, a, b, transposeA, transposeB, geluInto, geluFrom, residual } = args;
+    if (!transposeA) {
+      const plannedRows = args.plannedRows ?? m;
+      return this.#cut(m, out, a, geluInto, geluFrom, residual).map(({ part }) => ({
+        ...args,
+        out: part(out),
+        a: part(a),
+        geluInto: part(geluInto),
+        geluFrom: part(geluFrom),
+        residual: part(residual),
+        plannedRows,
+      }));
+    }
+    // GELU takes the whole sum, f16 would round each part of it, columns of b do not lie together.
+    if (geluInto || geluFrom || out.dtype === "f16" || transposeB) return [args];
+    return this.#cut(k, a, b).map(({ first, part }) => {
+      const factors = { a: part(a), b: part(b) };
+      return first === 0
+        ? { ...args, ...factors }
+        : { out, ...factors, transposeA, accumulate: true };
+    });
+  }
+
+  #matmul(args: MatmulArgs): void {
     const { m, n, k } = matmulSize(args);
     const { out, a, b, transposeA, transposeB, bias, geluInto, geluFrom, residual } = args;
     const { side, splits, depth } = planMatmul(args.plannedRows ?? m, n, k, this.#maxBinding / 4);
@@ -173,55 +226,63 @@ export class Recorder implements Ops {
 
   attentionForward({ out, lse, qkv, positions, B, NH }: Args<"attentionForward">): void {
     this.length++;
-    const { grid, constants, flags, sizes, work } = attentionShape(out, B, NH);
-    const op = "attentionForward";
-    this.#push(op, kernels.attentionForward, [out, lse], [qkv, positions], grid, {
-      constants,
-      flags,
-      sizes,
-      work: 2 * work,
-    });
+    for (const { part, rows } of this.#cut(B, out, lse, qkv, positions)) {
+      const { grid, constants, flags, sizes, work } = attentionShape(out, B, NH, rows);
+      const writes = [part(out), part(lse)], reads = [part(qkv), part(positions)];
+      this.#push("attentionForward", kernels.attentionForward, writes, reads, grid, {
+        constants,
+        flags,
+        sizes,
+        work: 2 * work,
+      });
+    }
   }
 
   attentionBackward(args: Args<"attentionBackward">): void {
     this.length++;
     const { dqkv, dout, out, lse, qkv, positions, B, NH } = args;
-    const { grid, constants, sizes, work, ...shape } = attentionShape(out, B, NH);
-    const delta = this.#scratch(lse.size);
-    const op = "attentionBackward", reads = [dout, lse, qkv, positions];
-    const flags = [...shape.flags, "BACKWARD"];
-    this.#push(op, kernels.attentionBackwardQueries, [dqkv, delta], [...reads, out], grid, {
-      constants,
-      flags,
-      sizes,
-      work: 3 * work,
-    });
-    this.#push(op, kernels.attentionBackwardKeys, [dqkv], [...reads, delta], grid, {
-      constants,
-      flags,
-      sizes,
-      work: 4 * work,
-    });
+    const op = "attentionBackward";
+    for (const { part, rows } of this.#cut(B, dqkv, dout, out, lse, qkv, positions)) {
+      const { grid, constants, sizes, work, ...shape } = attentionShape(out, B, NH, rows);
+      const delta = this.#scratch(lse.size / B * rows);
+      const writes = [part(dqkv), delta];
+      const reads = [part(dout), part(lse), part(qkv), part(positions)];
+      const flags = [...shape.flags, "BACKWARD"];
+      this.#push(op, kernels.attentionBackwardQueries, writes, [...reads, part(out)], grid, {
+        constants,
+        flags,
+        sizes,
+        work: 3 * work,
+      });
+      this.#push(op, kernels.attentionBackwardKeys, [part(dqkv)], [...reads, delta], grid, {
+        constants,
+        flags,
+        sizes,
+        work: 4 * work,
+      });
+    }
   }
 
   crossEntropy({ losses, logits, targets, scale, scaling }: Args<"crossEntropy">): void {
     this.length++;
     const [R, V] = logits.shape;
     const { size, flags } = values(V);
-    const writes = [losses, logits], reads = [targets, scale, scaling];
-    this.#push("crossEntropy", kernels.crossEntropy, writes, reads, R, {
-      constants: { LANES: lanesFor(size) },
-      flags: [...flags, ...on({ SCALED: scaling }), ...halves({ LOGITS: logits })],
-      sizes: [R, size],
-      work: 20 * R * V,
-    });
+    for (const { part, rows } of this.#cut(R, losses, logits, targets)) {
+      const writes = [part(losses), part(logits)], reads = [part(targets), scale, scaling];
+      this.#push("crossEntropy", kernels.crossEntropy, writes, reads, rows, {
+        constants: { LANES: lanesFor(size) },
+        flags: [...flags, ...on({ SCALED: scaling }), ...halves({ LOGITS: logits })],
+        sizes: [rows, size],
+        work: 20 * rows * V,
+      });
+    }
   }
 
   dropout({ x, rate, seed, site }: Args<"dropout">): void {
     this.length++;
     const siteHash = Math.imul(site, 0x9e3779b9) >>> 0;
     const keep = dropoutThreshold(rate), scale = float(1 / (1 - rate));
-    for (const { part, first, elements } of this.#pieces(x)) {
+    for (const { part, first, rows: elements } of this.#cut(x.size, x)) {
       const { size, flags } = values(elements);
       this.#push("dropout", kernels.dropout, [part(x)], [seed], size / 256, {
         flags: [...flags, ...halves({ X: x })],
@@ -233,7 +294,7 @@ export class Recorder implements Ops {
 
   add({ out, a, b }: Args<"add">): void {
     this.length++;
-    for (const { part, elements } of this.#pieces(out)) {
+    for (const { part, rows: elements } of this.#cut(out.size, out)) {
       const { size, flags } = values(elements);
       const [left, right] = [a, b].map((term) => isSame(term, out) ? undefined : part(term));
       this.#push("add", kernels.add, [part(out)], [left, right], size / 256, {
@@ -256,7 +317,7 @@ export class Recorder implements Ops {
 
   adamw({ params, grads, m, v, norm, hyper, decay, scaling }: Args<"adamw">): void {
     this.length++;
-    for (const { part, first, elements } of this.#pieces(params)) {
+    for (const { part, first, rows: elements } of this.#cut(params.size, params)) {
       const { size, flags } = values(elements);
       const writes = [part(params), part(m), part(v)];
       const reads = [part(grads), norm, hyper, scaling];
@@ -367,13 +428,13 @@ export class Recorder implements Ops {
   /** Σ x added to `out`, or √Σ x² into it, by two stages. */
   #sum(op: string, out: Tensor, x: Tensor, squares: string[], scaling?: Tensor): void {
     const LANES = 256;
-    const pieces = this.#pieces(x).map((piece) => ({
+    const pieces = this.#cut(x.size, x).map((piece) => ({
       ...piece,
-      groups: Math.min(1024, Math.ceil(piece.elements / (8 * LANES))),
+      groups: Math.min(1024, Math.ceil(piece.rows / (8 * LANES))),
     }));
     const partials = this.#scratch(pieces.reduce((sum, { groups }) => sum + groups, 0));
     let base = 0;
-    for (const { part, elements, groups } of pieces) {
+    for (const { part, rows: elements, groups } of pieces) {
       const { size, flags } = values(elements);
       this.#push(op, kernels.sum, [partials], [part(x)], [groups, 1, 1], {
         constants: { LANES },
@@ -398,39 +459,34 @@ export class Recorder implements Ops {
     dbias: Tensor,
     layernorm?: { dweight: Tensor; x: Tensor; mean: Tensor; rstd: Tensor },
   ): void {
-    const [N, C] = dout.shape;
-    const depth = Math.max(32, Math.ceil(N / 128));
-    const slices = Math.ceil(N / depth);
-    const offset = Math.ceil(slices * C / 64) * 64; // where the second part may start
-    const scratch = this.#scratch(2 * offset);
-    const partials = slice(scratch, 0, slices * C);
-    const partialsHat = layernorm && slice(scratch, offset, slices * C);
+    const [N, C] = dout.shape, groups = Math.ceil(C / 64);
     const { dweight, x, mean, rstd } = layernorm ?? {};
-    const groups = Math.ceil(C / 64);
-    const writes = [partials, partialsHat], reads = [dout, x, mean, rstd];
-    this.#push(op, kernels.columnSums, writes, reads, [groups, slices, 1], {
-      flags: [...on({ LAYERNORM: layernorm }), ...halves({ DOUT: dout })],
-      sizes: [N, C, depth],
-      work: 4 * N * C,
-    });
-    for (const [out, parts] of [[dbias, partials], [dweight, partialsHat]]) {
-      if (!out) continue;
-      this.#push(op, kernels.slices, [out], [parts], [groups, 1, 1], {
-        sizes: [C, slices],
-        work: slices * C,
+    for (const { part, rows } of this.#cut(N, dout, x, mean, rstd)) {
+      const depth = Math.max(32, Math.ceil(rows / 128));
+      const slices = Math.ceil(rows / depth);
+      const offset = Math.ceil(slices * C / 64) * 64; // where the second part may start
+      const scratch = this.#scratch(2 * offset);
+      const partials = slice(scratch, 0, [slices, C]);
+      const partialsHat = layernorm && slice(scratch, offset, [slices, C]);
+      const writes = [partials, partialsHat], reads = [dout, x, mean, rstd].map(part);
+      this.#push(op, kernels.columnSums, writes, reads, [groups, slices, 1], {
+        flags: [...on({ LAYERNORM: layernorm }), ...halves({ DOUT: dout })],
+        sizes: [rows, C, depth],
+        work: 4 * rows * C,
       });
+      for (const [out, parts] of [[dbias, partials], [dweight, partialsHat]]) {
+        if (!out) continue;
+        this.#push(op, kernels.slices, [out], [parts], [groups, 1, 1], {
+          sizes: [C, slices],
+          work: slices * C,
+        });
+      }
     }
   }
 
-  /** Cuts tensors of the size of one into pieces that fit a binding. */
-  #pieces(
-    whole: Tensor,
-  ): { first: number; elements: number; part: (tensor: Tensor) => WebGpuTensor }[] {
-    const most = Math.floor(this.#maxBinding / 512) * 128; // pieces of f16 are aligned as well
-    return Array.from({ length: Math.ceil(whole.size / most) }, (_, i) => {
-      const first = i * most, elements = Math.min(most, whole.size - first);
-      return { first, elements, part: (tensor) => slice(tensor, first, elements) };
-    });
+  /** Cuts tensors of so many rows each into pieces that fit a binding. */
+  #cut(count: number, ...tensors: (Tensor | undefined)[]): Piece[] {
+    return cut(count, tensors, this.#maxBinding);
   }
 
   /** Kernels bind what they write first, then what they read; undefined leaves a number out. */
@@ -481,13 +537,11 @@ function isSame(a: Tensor, b: Tensor): boolean {
   return left.buffer === right.buffer && left.byteOffset === right.byteOffset;
 }
 
-function slice(tensor: Tensor, first: number, size: number): WebGpuTensor {
-  const { dtype, buffer, byteOffset } = tensor as WebGpuTensor;
-  return { dtype, shape: [size], size, buffer, byteOffset: byteOffset + BYTES[dtype] * first };
-}
-
-/** What the attention kernels share; `work` is that of one of their matrix products. */
-function attentionShape(out: Tensor, B: number, NH: number): {
+/**
+ * What the attention kernels share over so many of the B sequences; `work` is that of one of their
+ * matrix products.
+ */
+function attentionShape(out: Tensor, B: number, NH: number, sequences: number): {
   grid: readonly [number, number, number];
   constants: Record<string, number>;
   flags: string[];
@@ -498,10 +552,10 @@ function attentionShape(out: Tensor, B: number, NH: number): {
   const T = N / B, HS = C / NH, HS4 = HS / 4;
   const GROUPS = HS4 <= 8 ? 1 : 2, parts = Math.ceil(HS4 / (8 * GROUPS));
   return {
-    grid: [Math.ceil(T / 64), NH * parts, B],
+    grid: [Math.ceil(T / 64), NH * parts, sequences],
     constants: { GROUPS },
     flags: ["VEC4", ...on({ F16: out.dtype === "f16" })],
     sizes: [T, NH, HS4, parts, float(1 / Math.sqrt(HS))],
-    work: N * T * C,
+    work: sequences * T * T * C,
   };
 }
