@@ -1,5 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { planMatmul } from "../src/backend/webgpu/matmul_plan.ts";
+import {
+  candidatePlans,
+  fitsShape,
+  MATMUL_TILES,
+  planMatmul,
+  tileConstants,
+  tileSize,
+} from "../src/backend/webgpu/matmul_plan.ts";
 import { float, fold } from "../src/backend/webgpu/program.ts";
 import { specialize } from "../src/backend/webgpu/template.ts";
 
@@ -47,24 +54,47 @@ Deno.test("specialize() throws when directives or constants do not fit", () => {
   thrown("// @each i N\na\n// @end");
 });
 
-Deno.test("planMatmul() covers k and keeps within its parts on many shapes", () => {
-  const lengths = [1, 3, 64, 65, 384, 1152, 8000, 8192];
+const shape = (m: number, n: number, k: number) => ({ m, n, k, flags: [] });
+
+Deno.test("planMatmul() and candidatePlans() cover k and keep within their parts", () => {
+  const lengths = [1, 3, 64, 65, 384, 1152, 8000, 8192], maxParts = 1 << 22;
   for (const m of lengths) {
     for (const n of lengths) {
       for (const k of lengths) {
-        const maxParts = 1 << 22;
-        const { side, splits, depth } = planMatmul(m, n, k, maxParts);
-        assertEquals(depth % side, 0, `${m} ${n} ${k}`);
-        assertEquals(splits * depth >= k && (splits - 1) * depth < k, true, `${m} ${n} ${k}`);
-        assertEquals(splits === 1 || splits * m * n <= maxParts, true, `${m} ${n} ${k}`);
+        const plans = candidatePlans(shape(m, n, k), maxParts);
+        assertEquals(plans[0], planMatmul(shape(m, n, k), maxParts));
+        assertEquals(new Set(plans.map((plan) => JSON.stringify(plan))).size, plans.length);
+        for (const plan of plans) {
+          assertEquals(fitsShape(plan, shape(m, n, k), maxParts), true, `${m} ${n} ${k}`);
+          assertEquals(plan.depth % plan.tile.step, 0, `${m} ${n} ${k}`);
+        }
       }
     }
   }
 });
 
 Deno.test("planMatmul() splits the weight gradients of a small model and no large product", () => {
-  assertEquals(planMatmul(384, 1536, 8192, 1 << 25), { side: 16, splits: 7, depth: 1184 });
-  assertEquals(planMatmul(8192, 1536, 384, 1 << 25), { side: 16, splits: 1, depth: 384 });
+  const tile = { rows: 16, columns: 16, high: 2, wide: 2, step: 16 };
+  assertEquals(planMatmul(shape(384, 1536, 8192), 1 << 25), { tile, splits: 7, depth: 1184 });
+  assertEquals(planMatmul(shape(8192, 1536, 384), 1 << 25), { tile, splits: 1, depth: 384 });
+});
+
+Deno.test("candidatePlans() has flat tiles alone for few rows, and the large one for many", () => {
+  const heights = (m: number) =>
+    new Set(candidatePlans(shape(m, 1152, 384), 1 << 25).map(({ tile }) => tileSize(tile).m));
+  assertEquals([...heights(16)], [16]);
+  assertEquals(heights(8192).has(128), true);
+});
+
+Deno.test("tiles stage no more than 16 KiB, and threads take no more blocks than they need", () => {
+  for (const tile of MATMUL_TILES) {
+    const { m, n } = tileSize(tile), { FETCHES } = tileConstants(tile);
+    const threads = tile.rows * tile.columns, elements = (m + n) * tile.step;
+    assertEquals(4 * elements <= 16384, true);
+    assertEquals(threads <= 256, true);
+    assertEquals(16 * threads * FETCHES >= elements, true);
+    assertEquals(16 * threads * (FETCHES - 1) < elements, true);
+  }
 });
 
 Deno.test("fold() keeps each dimension within the limit and loses no workgroup", () => {

@@ -118,7 +118,11 @@ function keepTensors(backend: Backend): Tensor[] {
 async function measure(backend: Backend, tensors: Tensor[], cell: Case): Promise<Cell> {
   const { config, batchSize, sequenceLength } = cell;
   // The engine is not disposed of: the backend serves the next cell too.
-  const engine = new BackendEngine(backend, config, { batchSize, sequenceLength, dropout: 0 });
+  const engine = await BackendEngine.create(backend, config, {
+    batchSize,
+    sequenceLength,
+    dropout: 0,
+  });
   const bytes = tensors.reduce((sum, { size }) => sum + 4 * size, 0);
   const parameters = initialParameters(config, 1), zeros = new Float32Array(parameters.length);
   await engine.writeState({ parameters, m: zeros, v: zeros });

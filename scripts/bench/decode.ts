@@ -124,7 +124,9 @@ async function ownDecoder(
   }
   const params = parameterTensors(backend, config);
   backend.write(params.pool, pool);
-  return { decoder: new Decoder(backend, config, params, streams), description };
+  const decoder = new Decoder(backend, config, params, streams);
+  await decoder.tune();
+  return { decoder, description };
 }
 
 const own = (name: "wasm" | "webgpu", precision: "f32" | "int8"): Make => async (task) => {

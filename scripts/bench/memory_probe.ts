@@ -53,7 +53,11 @@ const GROWTH_MODEL: ModelConfig = {
 async function train(task: MemoryTask, config: ModelConfig, after: (step: number) => void) {
   const { batchSize, sequenceLength, threads } = task;
   const { backend } = await chooseBackend({ backend: "wasm", purpose: "train", threads });
-  using engine = new BackendEngine(backend, config, { batchSize, sequenceLength, dropout: 0 });
+  using engine = await BackendEngine.create(backend, config, {
+    batchSize,
+    sequenceLength,
+    dropout: 0,
+  });
   const batch = benchBatch(config, { batchSize, sequenceLength });
   const options = { beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.1, clip: 1 };
   {

@@ -74,7 +74,7 @@ export async function benchProfile(options: ProfileBenchOptions): Promise<Result
   const roofline = await measureRoofline();
   const backend = await WebGpuBackend.create({ allowFallback: true });
   const { description } = backend;
-  using engine = new BackendEngine(backend, config, {
+  using engine = await BackendEngine.create(backend, config, {
     batchSize: B,
     sequenceLength: T,
     dropout: 0,

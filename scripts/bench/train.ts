@@ -67,7 +67,7 @@ const own = (backend: "wasm" | "webgpu"): Make => async (config, shape, { thread
     purpose: "train",
     threads: backend === "wasm" ? threads : undefined,
   });
-  return new BackendEngine(chosen.backend, config, { ...shape, dropout: 0 });
+  return BackendEngine.create(chosen.backend, config, { ...shape, dropout: 0 });
 };
 
 const tfjs = (device: "cpu" | "webgpu"): Make => async (config, { batchSize }) => {

@@ -405,6 +405,13 @@ export interface Backend extends Disposable {
   record(build: (ops: Ops) => void): Program;
 
   /**
+   * Lets a backend that has several ways to compute an op measure which is the fastest, for programs
+   * recorded later. Absent where there is nothing to choose.
+   * @param build Records the program, on whose tensors it measures: what they hold may be lost.
+   */
+  tune?(build: (ops: Ops) => void): Promise<void>;
+
+  /**
    * Runs programs one after another, after those before them. They may still be running when this
    * returns.
    */

@@ -5,6 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
+import { cacheFolder } from "../cache_folder.ts";
 
 /** The hub unless the environment variable `HF_ENDPOINT` names a mirror. */
 export const HUB = "https://huggingface.co";
@@ -44,14 +45,6 @@ export interface FindStoriesOptions extends DownloadOptions {
   split?: "train" | "valid";
   /** Whether to download what the cache lacks; `true` unless given. */
   download?: boolean;
-}
-
-/** This module's folder for downloads: `$XDG_CACHE_HOME/bashling`, or `~/.cache/bashling`. */
-export function cacheFolder(): string {
-  const windows = Deno.build.os === "windows";
-  const base = Deno.env.get("XDG_CACHE_HOME") || (windows ? Deno.env.get("LOCALAPPDATA") : "");
-  if (base) return `${base}/bashling`;
-  return `${Deno.env.get(windows ? "USERPROFILE" : "HOME") || "."}/.cache/bashling`;
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import { sha256 } from "../digest.ts";
-import { cacheFolder } from "./download.ts";
+import { cacheFolder } from "../cache_folder.ts";
 
 /** Files of text from this size on are tokenized into a file, in bytes as they lie on disk. */
 const LARGE = 100_000_000;

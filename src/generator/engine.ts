@@ -5,7 +5,7 @@
  */
 
 import type { Backend, BackendName } from "../backend/backend.ts";
-import { type BackendChoice, chooseBackend } from "../backend/select.ts";
+import { type BackendChoice, chooseBackend, GPU_STREAMS } from "../backend/select.ts";
 import type { Batch } from "../corpus/batches.ts";
 import { Decoder, type StreamLogits } from "../gpt/decode.ts";
 import type { LookAhead } from "../gpt/look_ahead.ts";
@@ -103,8 +103,11 @@ export async function prepareEngine(options: EngineOptions): Promise<PreparedEng
   const { backend } = chosen;
   return {
     precision: precision === "auto" ? backend.name === "wasm" ? "int8" : "f32" : precision,
-    make: (config, weights) =>
-      Promise.resolve().then(() => new BackendInference(chosen, config, weights, streams)),
+    make: async (config, weights) => {
+      const engine = new BackendInference(chosen, config, weights, streams);
+      if (streams >= GPU_STREAMS) await engine.decoder.tune();
+      return engine;
+    },
     [Symbol.dispose]: () => backend[Symbol.dispose](),
   };
 }

@@ -7,6 +7,7 @@
 import {
   type Backend,
   INACTIVE,
+  type Ops,
   type Program,
   type Tensor,
   viewAlignment,
@@ -87,13 +88,26 @@ export class Decoder implements Disposable {
       const passes = this.#passes;
       const logits = passes.backend.view(this.#logits, 0, [rows, passes.config.vocabSize]);
       const program = passes.record((ops) => {
-        passes.recordBlocks(ops, rows);
-        passes.recordHead(ops, logits);
+        this.#recordStep(ops, logits);
         ops.topLogits({ out: this.#slices.top(rows, 0), logits });
       });
       this.#steps.set(rows, pass = { program, logits });
     }
     return pass;
+  }
+
+  #recordStep(ops: Ops, logits: Tensor): void {
+    this.#passes.recordBlocks(ops, logits.shape[0]);
+    this.#passes.recordHead(ops, logits);
+  }
+
+  /**
+   * Lets the backend tune itself to steps of all streams. It takes seconds on a GPU, and pays where
+   * many tokens follow; to be awaited before anything else, as programs recorded before stay as they
+   * are.
+   */
+  async tune(): Promise<void> {
+    await this.#passes.tune((ops) => this.#recordStep(ops, this.#logits));
   }
 
   /**

@@ -122,10 +122,17 @@ export class Passes implements Disposable {
 
   /** Records a program whose products are all planned for the same number of rows. */
   record(build: (ops: Ops) => void): Program {
-    return this.backend.record((ops) => {
-      const plannedRows = this.stepRows;
-      build({ ...ops, matmul: (args) => ops.matmul({ ...args, plannedRows }) });
-    });
+    return this.backend.record(this.#planned(build));
+  }
+
+  /** Lets the backend tune itself to what is recorded later; see {@linkcode Backend.tune}. */
+  async tune(build: (ops: Ops) => void): Promise<void> {
+    await this.backend.tune?.(this.#planned(build));
+  }
+
+  #planned(build: (ops: Ops) => void): (ops: Ops) => void {
+    const plannedRows = this.stepRows;
+    return (ops) => build({ ...ops, matmul: (args) => ops.matmul({ ...args, plannedRows }) });
   }
 
   /** Records the blocks over so many rows of the inputs; returns the last LayerNorm (rows, C). */

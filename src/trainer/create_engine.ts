@@ -39,7 +39,7 @@ export async function createEngine(
   const { chooseBackend } = await import("../backend/select.ts");
   const { backend } = await chooseBackend({ backend: name, purpose: "train", threads });
   try {
-    return new BackendEngine(backend, config, settings);
+    return await BackendEngine.create(backend, config, settings);
   } catch (error) {
     backend[Symbol.dispose]();
     throw error;

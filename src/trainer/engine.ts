@@ -7,6 +7,7 @@
 
 import {
   type Backend,
+  type Ops,
   type Precision,
   type Program,
   type Tensor,
@@ -82,6 +83,23 @@ const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
  */
 const SCALE_INTERVAL = 1000;
 
+/** Options of {@linkcode BackendEngine.create}. */
+export interface BackendEngineOptions {
+  /** Rows of a batch, B. */
+  batchSize: number;
+  /** Tokens of a row, T. */
+  sequenceLength: number;
+  /** Dropout rate. */
+  dropout: number;
+  /** Of parameters and activations as they are multiplied; f32 unless given. */
+  precision?: Precision;
+}
+
+type ProgramName = "zero" | "micro" | "update" | "refresh" | "evaluate";
+
+/** What records a program. */
+type Build = (ops: Ops) => void;
+
 /** Trains on a {@linkcode Backend}: three programs, recorded once and replayed at every step. */
 export class BackendEngine implements TrainingEngine {
   readonly name: string;
@@ -103,30 +121,27 @@ export class BackendEngine implements TrainingEngine {
   readonly #lossSum: Tensor;
   readonly #scaling: Tensor | undefined;
   readonly #evalSum: Tensor;
-  readonly #programs: {
-    zero: Program;
-    micro: Program;
-    update: Program;
-    refresh?: Program;
-    evaluate: Program;
-  };
+  readonly #builds: Record<ProgramName, Build>;
+  #programs!: Record<ProgramName, Program>;
   #counted = 0;
 
   /**
-   * Allocates parameters, gradients, moments and activations and records the programs. The engine
-   * owns the backend from here on.
+   * Allocates parameters, gradients, moments and activations, lets the backend tune itself, and
+   * records the programs. The engine owns the backend from here on; if it fails, the caller does.
    * @throws {TypeError} if precision is f16 and the backend has no f16 tensors.
    */
-  constructor(
+  static async create(
     backend: Backend,
     config: ModelConfig,
-    options: {
-      batchSize: number;
-      sequenceLength: number;
-      dropout: number;
-      precision?: Precision;
-    },
-  ) {
+    options: BackendEngineOptions,
+  ): Promise<BackendEngine> {
+    const engine = new BackendEngine(backend, config, options);
+    await backend.tune?.(engine.#builds.micro);
+    engine.#record();
+    return engine;
+  }
+
+  private constructor(backend: Backend, config: ModelConfig, options: BackendEngineOptions) {
     this.#backend = backend;
     this.name = backend.name;
     this.description = backend.description;
@@ -160,9 +175,9 @@ export class BackendEngine implements TrainingEngine {
     const dropout = options.dropout > 0 ? { rate: options.dropout, seed: this.#seed } : undefined;
     const acts = allocateActivations(backend, config, rows, true, precision);
     const scratch = allocateScratch(backend, config, rows, dropout !== undefined, precision);
-    this.#programs = {
-      zero: backend.record((ops) => ops.fill({ x: grads.pool, value: 0 })),
-      micro: backend.record((ops) => {
+    this.#builds = {
+      zero: (ops) => ops.fill({ x: grads.pool, value: 0 }),
+      micro: (ops) => {
         sequenceForward(ops, inputs, weights, acts, shape, dropout);
         sequenceBackward(
           backend,
@@ -177,8 +192,8 @@ export class BackendEngine implements TrainingEngine {
           dropout,
         );
         ops.sum({ out: this.#lossSum, x: head.losses });
-      }),
-      update: backend.record((ops) => {
+      },
+      update: (ops) => {
         const norm = this.#norm;
         ops.gradientNorm({ norm, grads: grads.pool, scaling });
         ops.adamw({
@@ -193,14 +208,26 @@ export class BackendEngine implements TrainingEngine {
         });
         if (scaling) ops.adjustLossScale({ scaling, norm, interval: SCALE_INTERVAL });
         half?.refresh(ops);
-      }),
-      refresh: half && backend.record((ops) => half.refresh(ops)),
-      evaluate: backend.record((ops) => {
+      },
+      refresh: (ops) => half?.refresh(ops),
+      evaluate: (ops) => {
         sequenceForward(ops, inputs, weights, acts, shape);
         headForward(backend, ops, weights, acts.lnf, head);
         ops.fill({ x: this.#evalSum, value: 0 });
         ops.sum({ out: this.#evalSum, x: head.losses });
-      }),
+      },
+    };
+  }
+
+  #record(): void {
+    const { zero, micro, update, refresh, evaluate } = this.#builds;
+    const backend = this.#backend;
+    this.#programs = {
+      zero: backend.record(zero),
+      micro: backend.record(micro),
+      update: backend.record(update),
+      refresh: backend.record(refresh),
+      evaluate: backend.record(evaluate),
     };
   }
 
@@ -259,7 +286,7 @@ export class BackendEngine implements TrainingEngine {
     this.#backend.write(this.#m, m);
     this.#backend.write(this.#v, v);
     if (this.#scaling) this.#backend.write(this.#scaling, lossScaling ?? firstLossScaling());
-    if (this.#programs.refresh) this.#backend.run(this.#programs.refresh);
+    this.#backend.run(this.#programs.refresh);
     await this.#backend.finish();
   }
 

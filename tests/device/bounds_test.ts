@@ -27,7 +27,7 @@ async function recordTraining(
   precision: Precision,
 ): Promise<void> {
   const settings = { batchSize, sequenceLength: config.contextLength, dropout: 0.1, precision };
-  using _ = new BackendEngine(await onPaper(LEAST_BINDING), config, settings);
+  using _ = await BackendEngine.create(await onPaper(LEAST_BINDING), config, settings);
 }
 
 for (const precision of ["f32", "f16"] as const) {

@@ -198,7 +198,7 @@ const HYPER = { beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0, clip: 1 };
 test("a step that overflows changes nothing, and the scale falls until one does not", async () => {
   const config: ModelConfig = { vocabSize: 37, contextLength: 32, layers: 1, width: 32, heads: 2 };
   const settings = { batchSize: 2, sequenceLength: 32, dropout: 0, precision: "f16" as const };
-  using engine = new BackendEngine(await open(), config, settings);
+  using engine = await BackendEngine.create(await open(), config, settings);
   const parameters = initialParameters(config, 1), size = parameters.length;
   const scaling = firstLossScaling();
   scaling[SCALING.scale] = 2 ** 24; // times gradients of about 0.01, which is beyond f16's 65,504

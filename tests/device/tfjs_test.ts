@@ -111,7 +111,7 @@ Deno.test("TfjsEngine.trainStep() changes parameters and moments as the referenc
         return { stats, nats: await engine.evaluate(batches[0]), state: await engine.readState() };
       };
       using engine = await TfjsEngine.create(SMALL, { ...options, device });
-      using reference = new BackendEngine(new ReferenceBackend(), SMALL, options);
+      using reference = await BackendEngine.create(new ReferenceBackend(), SMALL, options);
       const actual = await train(engine), expected = await train(reference);
       expected.stats.forEach(({ loss, gradNorm }, i) => {
         const { loss: ownLoss, gradNorm: ownNorm } = actual.stats[i];

@@ -24,6 +24,11 @@ export interface WebGpuOptions {
    * sums are taken in another order.
    */
   subgroups?: boolean;
+  /**
+   * Whether `tune()` measures how matrix products are best cut; by default on a GPU, not on an adapter
+   * in software.
+   */
+  autotune?: boolean;
 }
 
 /** An open device. */
@@ -31,6 +36,8 @@ export interface OpenDevice {
   device: GPUDevice;
   /** The adapter's own name. */
   description: string;
+  /** Whether the adapter computes in software. */
+  isSoftware: boolean;
   /** See {@linkcode findSubgroups}. */
   subgroups: string | undefined;
 }
@@ -64,6 +71,7 @@ export async function openDevice(
       `WebGPU has only ${description}, an adapter in software. Use wasm, which is faster.`,
     );
   }
+  const isSoftware = info.isFallbackAdapter;
   const features = WANTED.filter((feature) => adapter.features.has(feature));
   const request = (requiredFeatures: GPUFeatureName[]) =>
     adapter.requestDevice({
@@ -75,9 +83,9 @@ export async function openDevice(
       },
     });
   if (options.subgroups === false) {
-    return { device: await request(features), description, subgroups: undefined };
+    return { device: await request(features), description, isSoftware, subgroups: undefined };
   }
   // Deno's adapters have subgroups without saying so, hence the attempt.
   const device = await request([...features, SUBGROUPS]).catch(() => request(features));
-  return { device, description, subgroups: await findSubgroups(device) };
+  return { device, description, isSoftware, subgroups: await findSubgroups(device) };
 }

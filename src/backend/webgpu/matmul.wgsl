@@ -1,27 +1,37 @@
 // out (m, n) = a · b, either factor read as its transpose, with the epilogue of
 // matmul_epilogue.wgsl.
 //
-// A workgroup of SIDE × SIDE threads computes a tile of 8·SIDE × 8·SIDE, a thread 8 × 8 of it in
-// registers: rows 4·row … and 4·(SIDE + row) …, columns likewise, so that lanes read neighbouring
-// quads. The tile goes along k in steps of SIDE. For one step each factor is SIDE × 8·SIDE
-// elements, SIDE²/2 blocks of 4 × 4: half of the threads fetch one block of `a` each, half one of
-// `b`, transpose it in registers if its memory runs along k, and stage it in workgroup memory as
-// quads along m or n. The next step's block is fetched before this step is computed.
+// A workgroup of ROWS × COLUMNS threads computes a tile of 4·HIGH·ROWS × 4·WIDE·COLUMNS, a thread
+// HIGH × WIDE blocks of 4 × 4 of it in registers: rows 4·row … and, if HIGH is 2, 4·(ROWS + row) …,
+// columns likewise, so that lanes read neighbouring quads. The tile goes along k in steps of STEP.
+// For one step each factor is STEP elements of each row or column of the tile, in blocks of 4 × 4:
+// threads share out those of `a`, then those of `b`, transpose in registers a block whose memory
+// runs along k, and stage it in workgroup memory as quads along m or n. The next step's blocks are
+// fetched before this step is computed.
 //
 // SPLIT: workgroup z takes k from z·depth on and stores its part in `parts` (splits, m, n).
 // Loops are unrolled by the template: WebGPU implementations bound every loop with a counter,
 // which keeps drivers from unrolling.
 
-override SIDE: u32; // 16 or 8
-const TILE = 8u * SIDE;
-const QUADS = 2u * SIDE; // quads along a tile's row
-const BLOCKS = SIDE * SIDE / 2u; // 4 × 4 blocks of one factor's step
+// Powers of two; see matmul_plan.ts.
+override ROWS: u32;
+override COLUMNS: u32;
+override HIGH: u32; // 1 or 2
+override WIDE: u32; // 1 or 2
+override STEP: u32;
+override FETCHES: u32; // blocks for a thread
+const THREADS = ROWS * COLUMNS;
+const QUADS_A = HIGH * ROWS; // quads along m of the tile
+const QUADS_B = WIDE * COLUMNS; // quads along n
+const STEPS = STEP / 4u; // quads along k
+const BLOCKS_A = QUADS_A * STEPS; // 4 × 4 blocks of a factor's step
+const BLOCKS = (QUADS_A + QUADS_B) * STEPS;
 
 struct Sizes {
   m: u32,
   n: u32,
   k: u32,
-  depth: u32, // of a split; a multiple of SIDE
+  depth: u32, // of a split; a multiple of STEP
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -40,8 +50,8 @@ alias Value = f32;
 
 // Element k of a step is at [k % 4], quads of k / 4 within: implementations check an index that is
 // not a literal, and so the four steps of a quad share one check.
-var<workgroup> tileA: array<array<vec4f, SIDE / 4u * QUADS>, 4>;
-var<workgroup> tileB: array<array<vec4f, SIDE / 4u * QUADS>, 4>;
+var<workgroup> tileA: array<array<vec4f, STEPS * QUADS_A>, 4>;
+var<workgroup> tileB: array<array<vec4f, STEPS * QUADS_B>, 4>;
 
 /// Four elements of a row of `a` as it is stored, zero outside (rows, columns).
 fn quadA(row: u32, column: u32, rows: u32, columns: u32) -> vec4f {
@@ -83,18 +93,35 @@ struct Place {
   step: u32, // quad of k
 }
 
-/// Which block a lane fetches, so that neighbouring lanes read neighbouring memory.
-fn place(block: u32, alongK: bool) -> Place {
+/// Which block this is of a factor `quads` wide, so that neighbouring lanes read neighbouring memory.
+fn place(block: u32, alongK: bool, quads: u32) -> Place {
   if (alongK) {
-    return Place(block / (SIDE / 4u), block % (SIDE / 4u));
+    return Place(block / STEPS, block % STEPS);
   }
-  return Place(block % QUADS, block / QUADS);
+  return Place(block % quads, block / quads);
 }
 
-fn fetch(lane: u32, origin: vec2u, k: u32) -> mat4x4f {
-  if (lane < BLOCKS) {
+fn placeA(block: u32) -> Place {
+  // @if TRANSPOSE_A
+  return place(block, false, QUADS_A);
+  // @else
+  return place(block, true, QUADS_A);
+  // @end
+}
+
+fn placeB(block: u32) -> Place {
+  // @if TRANSPOSE_B
+  return place(block, true, QUADS_B);
+  // @else
+  return place(block, false, QUADS_B);
+  // @end
+}
+
+/// A block of the step at `k`, its rows quads along m or n.
+fn fetch(block: u32, origin: vec2u, k: u32) -> mat4x4f {
+  if (block < BLOCKS_A) {
+    let p = placeA(block);
     // @if TRANSPOSE_A
-    let p = place(lane, false);
     let row = k + 4u * p.step;
     let column = origin.y + 4u * p.quad;
     return mat4x4f(
@@ -104,7 +131,6 @@ fn fetch(lane: u32, origin: vec2u, k: u32) -> mat4x4f {
       quadA(row + 3u, column, sizes.k, sizes.m),
     );
     // @else
-    let p = place(lane, true);
     let row = origin.y + 4u * p.quad;
     let column = k + 4u * p.step;
     return transpose(mat4x4f(
@@ -115,8 +141,11 @@ fn fetch(lane: u32, origin: vec2u, k: u32) -> mat4x4f {
     ));
     // @end
   }
+  if (block >= BLOCKS) {
+    return mat4x4f();
+  }
+  let p = placeB(block - BLOCKS_A);
   // @if TRANSPOSE_B
-  let p = place(lane - BLOCKS, true);
   let row = origin.x + 4u * p.quad;
   let column = k + 4u * p.step;
   return transpose(mat4x4f(
@@ -126,7 +155,6 @@ fn fetch(lane: u32, origin: vec2u, k: u32) -> mat4x4f {
     quadB(row + 3u, column, sizes.n, sizes.k),
   ));
   // @else
-  let p = place(lane - BLOCKS, false);
   let row = k + 4u * p.step;
   let column = origin.x + 4u * p.quad;
   return mat4x4f(
@@ -138,28 +166,24 @@ fn fetch(lane: u32, origin: vec2u, k: u32) -> mat4x4f {
   // @end
 }
 
-/// Stores a block. Quads are swizzled by their step, else lanes that hold neighbouring steps of
-/// one quad would all write to the same memory bank.
-fn stage(lane: u32, block: mat4x4f) {
-  if (lane < BLOCKS) {
-    // @if TRANSPOSE_A
-    let p = place(lane, false);
-    // @else
-    let p = place(lane, true);
-    // @end
-    let at = p.step * QUADS + (p.quad ^ (2u * p.step));
+/// Where quads are moved to by their step, else lanes that hold neighbouring steps of one quad would
+/// all write to the same memory bank.
+fn swizzle(step: u32, lanes: u32) -> u32 {
+  return (2u * step) & (lanes - 1u);
+}
+
+fn stage(block: u32, values: mat4x4f) {
+  if (block < BLOCKS_A) {
+    let p = placeA(block);
+    let at = p.step * QUADS_A + (p.quad ^ swizzle(p.step, ROWS));
     // @each i 4
-    tileA[$i][at] = block[$i];
+    tileA[$i][at] = values[$i];
     // @end
-  } else {
-    // @if TRANSPOSE_B
-    let p = place(lane - BLOCKS, true);
-    // @else
-    let p = place(lane - BLOCKS, false);
-    // @end
-    let at = p.step * QUADS + (p.quad ^ (2u * p.step));
+  } else if (block < BLOCKS) {
+    let p = placeB(block - BLOCKS_A);
+    let at = p.step * QUADS_B + (p.quad ^ swizzle(p.step, COLUMNS));
     // @each i 4
-    tileB[$i][at] = block[$i];
+    tileB[$i][at] = values[$i];
     // @end
   }
 }
@@ -190,40 +214,49 @@ fn store(row: u32, column: u32, split: u32, y: vec4f) {
   // @end
 }
 
-@compute @workgroup_size(SIDE * SIDE)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let origin = id.xy * TILE; // first column, first row
-  let row = lane / SIDE;
-  let column = lane % SIDE;
+  let origin = 4u * vec2u(QUADS_B, QUADS_A) * id.xy; // first column, first row
+  let row = lane / COLUMNS;
+  let column = lane % COLUMNS;
   let begin = id.z * sizes.depth;
   let end = min(sizes.k, begin + sizes.depth);
-  // One quad of columns for each of four rows: upper and lower rows, left and right columns.
-  var upperLeft: array<vec4f, 4>;
-  var upperRight: array<vec4f, 4>;
-  var lowerLeft: array<vec4f, 4>;
-  var lowerRight: array<vec4f, 4>;
-  var block = fetch(lane, origin, begin);
-  for (var k = begin; k < end; k += SIDE) {
+  // @each h HIGH
+  // @each w WIDE
+  var sum$h$w: array<vec4f, 4>; // one quad of columns for each of four rows
+  // @end
+  // @end
+  // @each f FETCHES
+  var block$f = fetch(lane + $fu * THREADS, origin, begin);
+  // @end
+  for (var k = begin; k < end; k += STEP) {
     workgroupBarrier(); // the last step may still be read
-    stage(lane, block);
+    // @each f FETCHES
+    stage(lane + $fu * THREADS, block$f);
+    // @end
     workgroupBarrier();
-    if (k + SIDE < end) {
-      block = fetch(lane, origin, k + SIDE);
+    if (k + STEP < end) {
+      // @each f FETCHES
+      block$f = fetch(lane + $fu * THREADS, origin, k + STEP);
+      // @end
     }
-    for (var step = 0u; step < SIDE / 4u; step++) {
-      let atA = step * QUADS + (row ^ (2u * step));
-      let atB = step * QUADS + (column ^ (2u * step));
+    for (var step = 0u; step < STEPS; step++) {
+      let atA = step * QUADS_A + (row ^ swizzle(step, ROWS));
+      let atB = step * QUADS_B + (column ^ swizzle(step, COLUMNS));
       // @each j 4
       {
-        let upper = tileA[$j][atA];
-        let lower = tileA[$j][atA + SIDE];
-        let left = tileB[$j][atB];
-        let right = tileB[$j][atB + SIDE];
+        // @each h HIGH
+        let a$h = tileA[$j][atA + $hu * ROWS];
+        // @end
+        // @each w WIDE
+        let b$w = tileB[$j][atB + $wu * COLUMNS];
+        // @end
+        // @each h HIGH
+        // @each w WIDE
         // @each i 4
-        upperLeft[$i] += upper[$i] * left;
-        upperRight[$i] += upper[$i] * right;
-        lowerLeft[$i] += lower[$i] * left;
-        lowerRight[$i] += lower[$i] * right;
+        sum$h$w[$i] += a$h[$i] * b$w;
+        // @end
+        // @end
         // @end
       }
       // @end
@@ -231,10 +264,11 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
   }
   let y = origin.y + 4u * row;
   let x = origin.x + 4u * column;
+  // @each h HIGH
+  // @each w WIDE
   // @each i 4
-  store(y + $iu, x, id.z, upperLeft[$i]);
-  store(y + $iu, x + 4u * SIDE, id.z, upperRight[$i]);
-  store(y + $iu + 4u * SIDE, x, id.z, lowerLeft[$i]);
-  store(y + $iu + 4u * SIDE, x + 4u * SIDE, id.z, lowerRight[$i]);
+  store(y + $iu + 4u * $hu * ROWS, x + 4u * $wu * COLUMNS, id.z, sum$h$w[$i]);
+  // @end
+  // @end
   // @end
 }

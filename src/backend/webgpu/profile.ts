@@ -1,5 +1,5 @@
 /**
- * Times of single dispatches, by timestamp queries.
+ * Times of dispatches, by timestamp queries.
  *
  * @module
  */
@@ -73,41 +73,59 @@ export async function profile(device: GPUDevice, steps: readonly Step[]): Promis
   const times: StepTime[] = [];
   for (let from = 0; from < steps.length; from += MAX_QUERIES / 2) {
     const chunk = steps.slice(from, from + MAX_QUERIES / 2);
-    const count = 2 * chunk.length;
-    const queries = device.createQuerySet({ type: "timestamp", count });
-    const resolved = device.createBuffer({
-      size: 8 * count,
-      usage: BUFFER_USAGE.QUERY_RESOLVE | BUFFER_USAGE.COPY_SRC,
+    const spent = await timePasses(device, chunk.map((step) => [step]));
+    chunk.forEach(({ op, work, dispatch }, i) => {
+      times.push({ op, label: labelOf(dispatch), ms: spent[i], work, bytes: trafficOf(dispatch) });
     });
-    const staging = device.createBuffer({
-      size: 8 * count,
-      usage: BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST,
-    });
+  }
+  return times;
+}
+
+/**
+ * Runs lists of steps, each in a pass of its own between two clock readings, and a submission of its
+ * own, which leaves a desktop alive.
+ * @param passes At most 2,048, on a device with timestamp queries.
+ * @returns Milliseconds of each on the GPU's clock.
+ */
+export async function timePasses(
+  device: GPUDevice,
+  passes: readonly (readonly Step[])[],
+): Promise<number[]> {
+  const count = 2 * passes.length;
+  const queries = device.createQuerySet({ type: "timestamp", count });
+  const resolved = device.createBuffer({
+    size: 8 * count,
+    usage: BUFFER_USAGE.QUERY_RESOLVE | BUFFER_USAGE.COPY_SRC,
+  });
+  const staging = device.createBuffer({
+    size: 8 * count,
+    usage: BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST,
+  });
+  passes.forEach((steps, i) => {
     const encoder = device.createCommandEncoder();
-    chunk.forEach(({ pipeline, bindGroup, grid }, i) => {
-      const pass = encoder.beginComputePass({
-        timestampWrites: {
-          querySet: queries,
-          beginningOfPassWriteIndex: 2 * i,
-          endOfPassWriteIndex: 2 * i + 1,
-        },
-      });
+    const pass = encoder.beginComputePass({
+      timestampWrites: {
+        querySet: queries,
+        beginningOfPassWriteIndex: 2 * i,
+        endOfPassWriteIndex: 2 * i + 1,
+      },
+    });
+    for (const { pipeline, bindGroup, grid } of steps) {
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(...grid);
-      pass.end();
-    });
-    encoder.resolveQuerySet(queries, 0, count, resolved, 0);
-    encoder.copyBufferToBuffer(resolved, 0, staging, 0, 8 * count);
+    }
+    pass.end();
     device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(MAP_READ);
-    const stamps = new BigUint64Array(staging.getMappedRange()); // nanoseconds
-    chunk.forEach(({ op, work, dispatch }, i) => {
-      const ms = Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6;
-      times.push({ op, label: labelOf(dispatch), ms, work, bytes: trafficOf(dispatch) });
-    });
-    staging.unmap();
-    for (const resource of [queries, resolved, staging]) resource.destroy();
-  }
-  return times;
+  });
+  const encoder = device.createCommandEncoder();
+  encoder.resolveQuerySet(queries, 0, count, resolved, 0);
+  encoder.copyBufferToBuffer(resolved, 0, staging, 0, 8 * count);
+  device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(MAP_READ);
+  const stamps = new BigUint64Array(staging.getMappedRange()); // nanoseconds
+  const spent = passes.map((_, i) => Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6);
+  staging.unmap();
+  for (const resource of [queries, resolved, staging]) resource.destroy();
+  return spent;
 }

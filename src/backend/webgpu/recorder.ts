@@ -13,7 +13,7 @@ import {
 } from "../backend.ts";
 import { matmulSize } from "../checked.ts";
 import { kernels } from "./kernels.ts";
-import { planMatmul } from "./matmul_plan.ts";
+import { type MatmulPlan, type MatmulShape, tileConstants, tileSize } from "./matmul_plan.ts";
 import { cut, type Piece, slice } from "./pieces.ts";
 import { type Dispatch, float, type WebGpuTensor } from "./program.ts";
 
@@ -27,14 +27,21 @@ export class Recorder implements Ops {
   length = 0;
   readonly #maxBinding: number;
   readonly #scratch: (elements: number) => WebGpuTensor;
+  readonly #plan: (shape: MatmulShape, args: MatmulArgs) => MatmulPlan;
 
   /**
    * @param maxBinding Most bytes of a tensor that one dispatch may touch.
    * @param scratch Gives storage that holds until the op's last dispatch.
+   * @param plan Plans a product, or a piece of one.
    */
-  constructor(maxBinding: number, scratch: (elements: number) => WebGpuTensor) {
+  constructor(
+    maxBinding: number,
+    scratch: (elements: number) => WebGpuTensor,
+    plan: (shape: MatmulShape, args: MatmulArgs) => MatmulPlan,
+  ) {
     this.#maxBinding = maxBinding;
     this.#scratch = scratch;
+    this.#plan = plan;
   }
 
   fill({ x, value }: Args<"fill">): void {
@@ -175,9 +182,6 @@ export class Recorder implements Ops {
   #matmul(args: MatmulArgs): void {
     const { m, n, k } = matmulSize(args);
     const { out, a, b, transposeA, transposeB, bias, geluInto, geluFrom, residual } = args;
-    const { side, splits, depth } = planMatmul(args.plannedRows ?? m, n, k, this.#maxBinding / 4);
-    const tile = 8 * side;
-    const grid = [Math.ceil(n / tile), Math.ceil(m / tile), splits] as const;
     const rows = [transposeA ? m : k, transposeB ? k : n, n]; // lengths of rows in memory
     const vector = rows.every((length) => length % 4 === 0) ? ["VEC4"] : [];
     const flags = [
@@ -185,6 +189,9 @@ export class Recorder implements Ops {
       ...on({ TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB }),
       ...halves({ A: a, B: b }),
     ];
+    const { tile, splits, depth } = this.#plan({ m: args.plannedRows ?? m, n, k, flags }, args);
+    const size = tileSize(tile);
+    const grid = [Math.ceil(n / size.n), Math.ceil(m / size.m), splits] as const;
     const epilogue = [
       ...vector,
       ...on({
@@ -197,7 +204,8 @@ export class Recorder implements Ops {
       ...halves({ OUT: out, GELU: geluInto ?? geluFrom }),
     ];
     const writes = [out, geluInto], extras = [bias, geluFrom, residual];
-    const shared = { constants: { SIDE: side }, sizes: [m, n, k, depth], work: 2 * m * n * k };
+    const constants = tileConstants(tile);
+    const shared = { constants, sizes: [m, n, k, depth], work: 2 * m * n * k };
     if (splits === 1) {
       this.#push("matmul", kernels.matmul, writes, [a, b, ...extras], grid, {
         flags: [...flags, ...epilogue],
@@ -210,11 +218,11 @@ export class Recorder implements Ops {
       flags: [...flags, "SPLIT"],
       ...shared,
     });
-    const size = vector.length > 0 ? n / 4 : n;
+    const width = vector.length > 0 ? n / 4 : n;
     const reads = [parts, undefined, ...extras];
-    this.#push("matmul", kernels.matmulSplits, writes, reads, m * size / 64, {
+    this.#push("matmul", kernels.matmulSplits, writes, reads, m * width / 64, {
       flags: epilogue,
-      sizes: [m * size, size, splits],
+      sizes: [m * width, width, splits],
       work: splits * m * n,
     });
   }

@@ -9,6 +9,7 @@ import {
   type Backend,
   BYTES,
   type DType,
+  type MatmulArgs,
   type Ops,
   type Program,
   type Tensor,
@@ -16,8 +17,18 @@ import {
 import { DeviceLostError } from "../device_lost.ts";
 import { checked, checkRead, checkShape, checkView, checkWrite, sizeOf } from "../checked.ts";
 import { type OpenDevice, openDevice, type WebGpuOptions } from "./device.ts";
+import { fastest } from "./autotune.ts";
+import {
+  candidatePlans,
+  fitsShape,
+  type MatmulPlan,
+  type MatmulShape,
+  planMatmul,
+  shapeKey,
+} from "./matmul_plan.ts";
 import { PipelineCache } from "./pipeline_cache.ts";
 import { buildProgram, bytesOf, type WebGpuProgram, type WebGpuTensor } from "./program.ts";
+import { readPlans, writePlans } from "./plan_file.ts";
 import { profile, type StepTime } from "./profile.ts";
 import { Recorder } from "./recorder.ts";
 import { BUFFER_USAGE } from "./flags.ts";
@@ -45,14 +56,19 @@ export class WebGpuBackend implements Backend {
   readonly #staging: StagingBuffers;
   readonly #buffers = new Set<GPUBuffer>();
   readonly #maxBinding: number;
+  readonly #tunes: boolean;
+  /** Plans of matrix products by shape. What is here never changes, so that programs agree. */
+  readonly #plans = new Map<string, MatmulPlan>();
   #scratch: GPUBuffer | undefined;
   #checks: Promise<Error | undefined>[] = [];
   #refused: Error | undefined;
   #lost: DeviceLostError | undefined;
 
-  private constructor({ device, description, subgroups }: OpenDevice, maxBinding: number) {
+  private constructor(open: OpenDevice, maxBinding: number, tunes: boolean) {
+    const { device, description, subgroups } = open;
     this.device = device;
     this.description = description;
+    this.#tunes = tunes && device.features.has("timestamp-query");
     this.hasF16 = hasFloat16 && device.features.has("shader-f16");
     this.#maxBinding = maxBinding;
     this.hasSubgroups = subgroups !== undefined;
@@ -80,7 +96,7 @@ export class WebGpuBackend implements Backend {
       device.destroy();
       throw new RangeError(`maxBindingBytes is ${maxBindingBytes}, expected 512 to ${limit}.`);
     }
-    return new WebGpuBackend(open, maxBindingBytes);
+    return new WebGpuBackend(open, maxBindingBytes, options.autotune ?? !open.isSoftware);
   }
 
   tensor(shape: readonly number[], dtype: DType = "f32"): Tensor {
@@ -156,10 +172,49 @@ export class WebGpuBackend implements Backend {
 
   record(build: (ops: Ops) => void): Program {
     if (this.#lost) throw this.#lost;
-    const recorder = new Recorder(this.#maxBinding, (elements) => this.#scratchFor(elements));
-    build(checked(recorder));
-    const { dispatches, length } = recorder;
-    return buildProgram(this.device, this.#pipelines, dispatches, length, this.#maxBinding);
+    return this.#record(build, (shape) => this.#planOf(shape));
+  }
+
+  /**
+   * Measures how the matrix products of a program are best cut, for programs recorded later: those of
+   * a shape already recorded stay as they are. The plans are kept in this module's cache folder, if
+   * Deno grants it without asking. Where `autotune` is off or the GPU has no timestamp queries plans
+   * are reasoned. Other plans add up in another order, so that results differ in their last bits.
+   * @param build Records the program. Its products are run, on its tensors: what they write is lost.
+   */
+  async tune(build: (ops: Ops) => void): Promise<void> {
+    if (!this.#tunes) return;
+    if (this.#lost) throw this.#lost;
+    const found = new Map<string, { shape: MatmulShape; args: MatmulArgs }>();
+    const scratch = (elements: number) => this.#scratchFor(elements);
+    const survey = new Recorder(this.#maxBinding, scratch, (shape, args) => {
+      const key = shapeKey(shape);
+      if (!this.#plans.has(key)) found.set(key, { shape, args });
+      return planMatmul(shape, this.#maxParts);
+    });
+    build(checked(survey));
+    if (found.size === 0) return;
+    const stored = await readPlans(this.description);
+    const measured = new Map<string, MatmulPlan>(), before = this.#scratch;
+    try {
+      for (const [key, { shape, args }] of found) {
+        let plan = stored.get(key);
+        if (!plan || !fitsShape(plan, shape, this.#maxParts)) {
+          plan = await this.#fastestPlan(shape, args);
+          measured.set(key, plan);
+        }
+        this.#plans.set(key, plan);
+      }
+    } catch (error) {
+      await this.#verify(); // a lost device says more than the mapping that failed
+      throw error;
+    }
+    if (this.#scratch !== before) {
+      this.#scratch?.destroy(); // the plans that were not chosen may have needed more
+      this.#scratch = before;
+    }
+    await this.#verify();
+    if (measured.size > 0) await writePlans(this.description, measured);
   }
 
   run(...programs: Program[]): void {
@@ -211,6 +266,51 @@ export class WebGpuBackend implements Backend {
     for (const buffer of this.#buffers) buffer.destroy();
     this.#buffers.clear();
     this.device.destroy();
+  }
+
+  /** Most elements that the parts of a product may have. */
+  get #maxParts(): number {
+    return this.#maxBinding / 4;
+  }
+
+  /** The plan of a shape, from now on. */
+  #planOf(shape: MatmulShape): MatmulPlan {
+    const key = shapeKey(shape);
+    let plan = this.#plans.get(key);
+    if (!plan) this.#plans.set(key, plan = planMatmul(shape, this.#maxParts));
+    return plan;
+  }
+
+  async #fastestPlan(shape: MatmulShape, args: MatmulArgs): Promise<MatmulPlan> {
+    const plans: MatmulPlan[] = [], programs: WebGpuProgram[] = [];
+    for (const plan of candidatePlans(shape, this.#maxParts)) {
+      const program = this.#record((ops) => ops.matmul(args), () => plan);
+      try {
+        await this.#pipelines.verify();
+      } catch {
+        continue; // this GPU's compiler does not take it
+      }
+      plans.push(plan);
+      programs.push(program);
+    }
+    if (plans.length === 0) return planMatmul(shape, this.#maxParts);
+    const winner = await fastest(this.device, programs.map(({ steps }) => steps));
+    for (const { uniforms } of programs) uniforms?.destroy();
+    return plans[winner];
+  }
+
+  #record(
+    build: (ops: Ops) => void,
+    plan: (shape: MatmulShape, args: MatmulArgs) => MatmulPlan,
+  ): WebGpuProgram {
+    const recorder = new Recorder(
+      this.#maxBinding,
+      (elements) => this.#scratchFor(elements),
+      plan,
+    );
+    build(checked(recorder));
+    const { dispatches, length } = recorder;
+    return buildProgram(this.device, this.#pipelines, dispatches, length, this.#maxBinding);
   }
 
   #allocate(bytes: number): GPUBuffer {
