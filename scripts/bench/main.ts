@@ -91,6 +91,10 @@ async function run(bench: string, options: Options, adapter: AdapterKind): Promi
       const { benchProfile } = await import("./profile.ts");
       return await each(all, (one) => benchProfile({ ...shared, ...one }));
     }
+    case "count": {
+      const { benchCount } = await import("./count.ts");
+      return await each(all, benchCount);
+    }
     case "cost": {
       const { benchCost } = await import("./cost.ts");
       return await benchCost(options, adapter);

@@ -11,7 +11,7 @@ import type { AdapterKind } from "./measure.ts";
 
 export const USAGE =
   `Usage: deno task bench [train] [decode] [generate] [streams] [cold] [matmul] [tokenizer] [memory]
-       [roofline] [profile] [cost] [options]
+       [roofline] [profile] [count] [cost] [options]
        deno task bench gpu [--output DIR] [--only LIST] [--smoke]
 
 Measures what is named; without a name, all of the first line. Each contender is checked before it is
@@ -59,7 +59,7 @@ const USUAL = [
   "memory",
 ] as const;
 
-const BENCHES: readonly string[] = [...USUAL, "roofline", "profile", "cost", "gpu"];
+const BENCHES: readonly string[] = [...USUAL, "roofline", "profile", "count", "cost", "gpu"];
 const PEERS: string[] = [
   "llama.cpp",
   "jax-js",

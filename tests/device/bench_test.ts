@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { benchCount } from "../../scripts/bench/count.ts";
 import { figures, goals, type PartReport } from "../../scripts/bench/figures.ts";
 import {
   alternate,
@@ -8,10 +9,14 @@ import {
   table,
   timeAll,
 } from "../../scripts/bench/measure.ts";
-import { cases, type Options, parse, wanted } from "../../scripts/bench/options.ts";
+import { cases, modelShape, type Options, parse, wanted } from "../../scripts/bench/options.ts";
 import { fullBatch, modelFlops } from "../../scripts/bench/profile.ts";
+import { trainingHyper } from "../../scripts/bench/train.ts";
+import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { PRESETS } from "../../src/model/config.ts";
+import { BackendEngine } from "../../src/trainer/engine.ts";
 import { webgpuAvailable } from "../adapter.ts";
+import { CapturedDevices } from "./captured_device.ts";
 
 Deno.test("median() takes the middle of the sorted values, or the mean of the two middle ones", () => {
   assertEquals(median([3, 1, 2]), 2);
@@ -109,6 +114,32 @@ Deno.test("fullBatch() fills each row with one document", () => {
   const { positions, count } = fullBatch(PRESETS.tiny, 2, 4);
   assertEquals([...positions], [0, 1, 2, 3, 0, 1, 2, 3]);
   assertEquals(count, 8);
+});
+
+Deno.test({
+  name: "benchCount() counts what a step does on a device",
+  ignore: !webgpuAvailable,
+  fn: async () => {
+    const config = modelShape("nano"), shape = { batchSize: 2, sequenceLength: 64 };
+    const rows = await benchCount({ config, ...shape });
+    const [f32, f16] = rows.filter(({ contender }) => contender === "all");
+    using captured = new CapturedDevices();
+    const backend = await WebGpuBackend.create({ allowFallback: true });
+    using engine = await BackendEngine.create(backend, config, { ...shape, dropout: 0.1 });
+    captured.calls = {};
+    await engine.trainStep([fullBatch(config, 2, 64)], trainingHyper(0), 0);
+    await backend.finish();
+    assertEquals(captured.calls.dispatchWorkgroups, f32.figures!.dispatches);
+    assertEquals(captured.calls.submit, f32.figures!.submissions);
+    // Weights stay in f32 and are rounded once more; activations and their gradients are halved.
+    const share = f16.figures!.bytes / f32.figures!.bytes;
+    assert(share > 0.5 && share < 0.9, `${share}`);
+    const ops = rows.filter(({ input, contender }) =>
+      input === f32.input && !contender.startsWith("all")
+    );
+    const bytes = ops.reduce((sum, { figures }) => sum + figures!.bytes, 0);
+    assertEquals(bytes, f32.figures!.bytes);
+  },
 });
 
 /** A part's report with one row for each contender. */

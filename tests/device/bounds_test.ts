@@ -49,6 +49,7 @@ Deno.test("record() throws when a single sequence exceeds a binding", async () =
     backend.record((ops) => ops.attentionForward({ out, lse, qkv, positions, B, NH }));
   const { message } = assertThrows(record, RangeError);
   assertStringIncludes(message, `${4 * T * 3 * C} bytes in one piece`);
+  assertStringIncludes(message, "sequences");
 });
 
 /** How an op case is recorded where a binding has so many bytes: not at all, whole, or cut. */

@@ -8,18 +8,22 @@ import { BUFFER_USAGE, MAP_READ } from "./flags.ts";
 import { kernels } from "./kernels.ts";
 import { bytesOf, type Dispatch, type Step } from "./program.ts";
 
-/** How long one dispatch took. */
-export interface StepTime {
+/** What one dispatch has to do. */
+export interface StepCost {
   /** The op it is part of. */
   op: string;
   /** The op and its kernel; for products of matrices the shape too, such as `matmul 64 × 8 × 32, aᵀ`. */
   label: string;
-  /** Milliseconds on the GPU's clock. */
-  ms: number;
   /** About how many f32 operations it was. */
   work: number;
   /** Bytes that it reads and writes at least: see {@linkcode trafficOf}. */
   bytes: number;
+}
+
+/** What one dispatch had to do, and how long it took. */
+export interface StepTime extends StepCost {
+  /** Milliseconds on the GPU's clock. */
+  ms: number;
 }
 
 /** Ops whose kernels read each tensor of the result before they replace it. */
@@ -44,7 +48,7 @@ const KERNEL_NAMES = new Map<readonly string[], string>(
   Object.entries(kernels).map(([name, code]) => [code, name]),
 );
 
-/** See {@linkcode StepTime.label}. */
+/** See {@linkcode StepCost.label}. */
 function labelOf({ op, code, flags = [], sizes }: Dispatch): string {
   const kernel = KERNEL_NAMES.get(code);
   if (kernel === "matmul" || kernel === "matmulPart") {
@@ -57,6 +61,12 @@ function labelOf({ op, code, flags = [], sizes }: Dispatch): string {
     return [`matmul ${m} × ${n} × ${k}`, ...marks].join(", ");
   }
   return kernel === undefined || kernel === op ? op : `${op}, ${kernel}`;
+}
+
+/** What a dispatch has to do. */
+export function costOf(dispatch: Dispatch): StepCost {
+  const { op, work } = dispatch;
+  return { op, label: labelOf(dispatch), work, bytes: trafficOf(dispatch) };
 }
 
 /** Most queries of a set. */
@@ -74,8 +84,8 @@ export async function profile(device: GPUDevice, steps: readonly Step[]): Promis
   for (let from = 0; from < steps.length; from += MAX_QUERIES / 2) {
     const chunk = steps.slice(from, from + MAX_QUERIES / 2);
     const spent = await timePasses(device, chunk.map((step) => [step]));
-    chunk.forEach(({ op, work, dispatch }, i) => {
-      times.push({ op, label: labelOf(dispatch), ms: spent[i], work, bytes: trafficOf(dispatch) });
+    chunk.forEach(({ dispatch }, i) => {
+      times.push({ ...costOf(dispatch), ms: spent[i] });
     });
   }
   return times;

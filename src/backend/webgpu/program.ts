@@ -143,7 +143,7 @@ function checkTensors({ op, writes, reads }: Dispatch, maxBinding: number): void
   if (largest > maxBinding) {
     throw new RangeError(
       `${op} needs a tensor of ${largest} bytes in one piece, the GPU binds at most ` +
-        `${maxBinding}. Make the batch or the chunk smaller.`,
+        `${maxBinding}. Choose a smaller model, shorter sequences or fewer streams.`,
     );
   }
   tensors.slice(0, writes.filter(Boolean).length).forEach((target, i) => {
