@@ -40,12 +40,12 @@ export type { Schedule } from "./src/trainer/schedule.ts";
 export type { BatchSource } from "./src/corpus/batches.ts";
 export { TokenizedCorpus } from "./src/corpus/tokenized.ts";
 export type { TrainingBackend } from "./src/trainer/create_engine.ts";
+export { DivergenceError } from "./src/trainer/loss_watch.ts";
+export type { TrainingSettings } from "./src/trainer/settings.ts";
 export {
-  DivergenceError,
   type ResumeOptions,
   Trainer,
   type TrainerOptions,
-  type TrainingSettings,
   type TrainingStep,
   type ValidationScore,
 } from "./src/trainer/trainer.ts";

@@ -3,7 +3,8 @@ import type { Ops, Tensor } from "../src/backend/backend.ts";
 import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
 import { Random } from "../src/random.ts";
 import { HALF_CASES } from "./f16_cases.ts";
-import { dtypeOf, OP_CASES } from "./op_cases.ts";
+import { dtypeOf } from "./op_case.ts";
+import { OP_CASES } from "./op_cases.ts";
 
 Deno.test("record() refuses every op whose tensors have a wrong shape", () => {
   using backend = new ReferenceBackend();

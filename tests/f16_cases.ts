@@ -4,7 +4,8 @@
 
 import type { Ops } from "../src/backend/backend.ts";
 import { MAX_LOSS_SCALE, MIN_LOSS_SCALE } from "../src/backend/loss_scaling.ts";
-import { type CaseTensor, type DrawnCase, OP_CASES, type OpCase } from "./op_cases.ts";
+import type { CaseTensor, DrawnCase, OpCase } from "./op_case.ts";
+import { OP_CASES } from "./op_cases.ts";
 
 /** A case of the table, changed after it was drawn. */
 function variant(name: string, suffix: string, change: (drawn: DrawnCase) => DrawnCase): OpCase {

@@ -8,7 +8,7 @@ import type { ModelConfig } from "../src/model/config.ts";
 import { parameterLayout } from "../src/model/parameters.ts";
 import { Random } from "../src/random.ts";
 import { buildGraph, largeParameters, packedBatch } from "./graph.ts";
-import { packedPositions } from "./op_cases.ts";
+import { packedPositions } from "./op_case.ts";
 
 /**
  * Step of the central differences. In f64 their error is about STEP² from the third derivative and

@@ -23,7 +23,7 @@ import {
 } from "../src/model/parameters.ts";
 import type { Random } from "../src/random.ts";
 import type { Batch } from "../src/corpus/batches.ts";
-import { packedPositions } from "./op_cases.ts";
+import { packedPositions } from "./op_case.ts";
 
 /** Rows of a head chunk: the least that views allow, so that a small batch has several chunks. */
 const HEAD_ROWS = 64;

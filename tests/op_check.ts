@@ -6,7 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Backend, Tensor } from "../src/backend/backend.ts";
 import { ReferenceBackend } from "../src/backend/reference/reference_backend.ts";
 import { Random } from "../src/random.ts";
-import { type DrawnCase, dtypeOf, type OpCase } from "./op_cases.ts";
+import { type DrawnCase, dtypeOf, type OpCase } from "./op_case.ts";
 
 /** Elements of a guard on either side of a tensor; writing one means writing out of bounds. */
 const GUARD = 128;

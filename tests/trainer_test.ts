@@ -4,7 +4,8 @@ import { trainTokenizer } from "../src/tokenizer/train.ts";
 import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 import { Random } from "../src/random.ts";
 import { learningRate } from "../src/trainer/schedule.ts";
-import { DivergenceError, Trainer, type TrainerOptions } from "../src/trainer/trainer.ts";
+import { DivergenceError } from "../src/trainer/loss_watch.ts";
+import { Trainer, type TrainerOptions } from "../src/trainer/trainer.ts";
 
 /** Sentences of a small grammar: enough structure for a loss to fall. */
 function documents(count: number, seed: number): string[] {

@@ -14,7 +14,7 @@ import { SHIPPED_WEIGHTS } from "../model/shipped.ts";
 import { loadWeights } from "../model/weights.ts";
 import type { TrainingBackend } from "../trainer/create_engine.ts";
 import { type DataArgument, exists, resumeRun, type RunPlan, startRun } from "../trainer/run.ts";
-import type { TrainingSettings } from "../trainer/trainer.ts";
+import type { TrainingSettings } from "../trainer/settings.ts";
 import { UsageError } from "./usage.ts";
 
 /** Text of `bashling train --help`. */

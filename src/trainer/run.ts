@@ -17,12 +17,9 @@ import { loadWeights, saveWeights } from "../model/weights.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TrainingBackend } from "./create_engine.ts";
 import { lossCurves, Progress, RunLog } from "./report.ts";
-import {
-  DivergenceError,
-  Trainer,
-  type TrainingSettings,
-  type ValidationScore,
-} from "./trainer.ts";
+import { DivergenceError } from "./loss_watch.ts";
+import type { TrainingSettings } from "./settings.ts";
+import { Trainer, type ValidationScore } from "./trainer.ts";
 
 /** One `--data` or `--valid` argument. */
 export interface DataArgument {

@@ -16,30 +16,13 @@ import { checkConfig, type ModelConfig, type Preset, preset } from "../model/con
 import { initialParameters, parameterLayout } from "../model/parameters.ts";
 import { SHIPPED_WEIGHTS } from "../model/shipped.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { adamwHyper, type AdamwOptions } from "./adamw.ts";
+import { adamwHyper } from "./adamw.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { createEngine, type TrainingBackend } from "./create_engine.ts";
 import type { TrainingEngine, TrainingState } from "./engine.ts";
-import { learningRate, type Schedule } from "./schedule.ts";
-
-/** Numbers of a run; a checkpoint keeps them. */
-export interface TrainingSettings extends Schedule, AdamwOptions {
-  /** B, sequences of a batch. */
-  batchSize: number;
-  /** T, tokens of a sequence, at most the model's context. */
-  sequenceLength: number;
-  /** Batches whose gradients are summed in one step. */
-  gradAccum: number;
-  /** Probability of dropping an element, in [0, 1). */
-  dropout: number;
-  /** Decides first values, order and dropout. */
-  seed: number;
-  /**
-   * How activations and their gradients are stored, f32 unless given. `f16` takes about half the
-   * memory and traffic, on WebGPU only; sums, parameters and moments are f32 all the same.
-   */
-  precision: "f32" | "f16";
-}
+import { DivergenceError, LossWatch } from "./loss_watch.ts";
+import { learningRate } from "./schedule.ts";
+import { checkSettings, OLDER_SETTINGS, type TrainingSettings, withDefaults } from "./settings.ts";
 
 /** What {@linkcode Trainer.create} takes. */
 export interface TrainerOptions extends Partial<TrainingSettings> {
@@ -94,46 +77,6 @@ export interface ValidationScore {
   tokens: number;
 }
 
-/**
- * A training run that cannot go on because its numbers are no longer finite or far off.
- *
- * @example A learning rate far too high
- * ```ts
- * import { DivergenceError, Trainer } from "@bashling/bashling";
- *
- * const corpus = ["#!/bin/bash\n# Say hello\necho hello\n"];
- * const config = { vocabSize: 8000, contextLength: 64, layers: 1, width: 32, heads: 1 };
- * const options = { config, corpus, batchSize: 1, threads: 1, lr: 9, warmup: 0 };
- * using trainer = await Trainer.create({ ...options, backend: "wasm" });
- * try {
- *   for await (const { loss } of trainer.run({ steps: 40 })) console.log(loss);
- * } catch (error) {
- *   if (!(error instanceof DivergenceError)) throw error;
- *   console.log(error.message);
- * }
- * ```
- */
-export class DivergenceError extends Error {
-  /** Step at which it was seen. */
-  readonly step: number;
-  /** Loss there, in nats per token. */
-  readonly loss: number;
-  /** Gradient norm there. */
-  readonly gradNorm: number;
-
-  /** Makes the error of one step. */
-  constructor(step: number, loss: number, gradNorm: number) {
-    super(
-      `Training diverged at step ${step}: loss ${loss}, gradient norm ${gradNorm}. ` +
-        `Go back to the last checkpoint with a lower learning rate, a longer warm-up or clipping.`,
-    );
-    this.name = "DivergenceError";
-    this.step = step;
-    this.loss = loss;
-    this.gradNorm = gradNorm;
-  }
-}
-
 /** The part of a checkpoint that is the trainer's own. */
 interface TrainerState {
   settings: TrainingSettings;
@@ -144,37 +87,6 @@ interface TrainerState {
   /** Only in f16. */
   lossScaling?: number[];
 }
-
-/**
- * Watches the loss for divergence. Single batches differ widely (a story is easy, a script is hard),
- * so it judges a running average: it must stay below twice the loss of a uniform guess, 2 ln V, and,
- * once there are enough reports for it to mean something, within {@linkcode RISE} of its best.
- */
-class LossWatch {
-  /** Reports so far. */
-  reports = 0;
-  /** Σ of reports, each weighted {@linkcode MEMORY} to the power of its age. */
-  weighted = 0;
-  /** Least average since it means something. */
-  best = Number.MAX_VALUE;
-
-  /** Takes in a report; tells whether the run can go on. */
-  accepts(loss: number, gradNorm: number, vocabSize: number): boolean {
-    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) return false;
-    this.reports++;
-    this.weighted = MEMORY * this.weighted + loss;
-    const average = this.weighted * (1 - MEMORY) / (1 - MEMORY ** this.reports);
-    if (this.reports >= SETTLED) this.best = Math.min(this.best, average);
-    return average < 2 * Math.log(vocabSize) && average < this.best + RISE;
-  }
-}
-
-/** Weight of the past in the running average at each report. */
-const MEMORY = 0.95;
-/** Reports after which the average counts as settled. */
-const SETTLED = 50;
-/** Nats by which the settled average may rise above its best. */
-const RISE = 2;
 
 /**
  * Trains one model. Make one with {@linkcode Trainer.create} or {@linkcode Trainer.resume}.
@@ -514,64 +426,4 @@ export class Trainer implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** What checkpoints of older releases, which do not name it, were trained with. */
-const OLDER_SETTINGS = { precision: "f32" } as const;
-
-function withDefaults(options: TrainerOptions, config: ModelConfig): TrainingSettings {
-  const lr = options.lr ?? 3e-4;
-  const steps = options.steps ?? 1000;
-  return {
-    lr,
-    minLr: options.minLr ?? lr / 10,
-    warmup: options.warmup ?? Math.min(100, Math.floor(steps / 10)),
-    steps,
-    beta1: options.beta1 ?? 0.9,
-    beta2: options.beta2 ?? 0.95,
-    eps: options.eps ?? 1e-8,
-    weightDecay: options.weightDecay ?? 0.1,
-    clip: options.clip ?? 1,
-    batchSize: options.batchSize ?? 8,
-    sequenceLength: options.sequenceLength ?? config.contextLength,
-    gradAccum: options.gradAccum ?? 1,
-    dropout: options.dropout ?? 0,
-    seed: options.seed ?? 0,
-    precision: options.precision ?? "f32",
-  };
-}
-
-type NumberSetting = Exclude<keyof TrainingSettings, "precision">;
-
-function checkSettings(settings: TrainingSettings, config: ModelConfig): TrainingSettings {
-  const whole = (name: NumberSetting, low: number, high: number): void => {
-    const value = settings[name];
-    if (!Number.isInteger(value) || value < low || value > high) {
-      throw new RangeError(`${name} is ${value}, expected a whole number from ${low} to ${high}.`);
-    }
-  };
-  const real = (name: NumberSetting, low: number, below: number): void => {
-    const value = settings[name];
-    if (!(value >= low && value < below)) {
-      throw new RangeError(`${name} is ${value}, expected a number from ${low} to below ${below}.`);
-    }
-  };
-  whole("batchSize", 1, 4096);
-  whole("sequenceLength", 1, config.contextLength);
-  whole("gradAccum", 1, 65536);
-  whole("steps", 1, Number.MAX_SAFE_INTEGER);
-  whole("warmup", 0, Number.MAX_SAFE_INTEGER);
-  whole("seed", 0, Number.MAX_SAFE_INTEGER);
-  real("lr", 0, 10);
-  real("minLr", 0, 10);
-  real("beta1", 0, 1);
-  real("beta2", 0, 1);
-  real("eps", 0, 1);
-  real("weightDecay", 0, 10);
-  real("clip", 0, 1e9);
-  real("dropout", 0, 1);
-  if (settings.precision !== "f32" && settings.precision !== "f16") {
-    throw new RangeError(`precision is ${settings.precision}, expected f32 or f16.`);
-  }
-  return settings;
 }

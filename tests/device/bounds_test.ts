@@ -11,7 +11,8 @@ import { BackendEngine } from "../../src/trainer/engine.ts";
 import { webgpuAvailable } from "../adapter.ts";
 import { HALF_CASES } from "../f16_cases.ts";
 import { buildGraph, largeParameters, packedBatch } from "../graph.ts";
-import { type DrawnCase, dtypeOf, OP_CASES, type OpCase } from "../op_cases.ts";
+import { type DrawnCase, dtypeOf, type OpCase } from "../op_case.ts";
+import { OP_CASES } from "../op_cases.ts";
 import { checkParity } from "../op_check.ts";
 
 /** Bytes of a binding that WebGPU promises of every adapter. */

@@ -68,6 +68,17 @@ export function float(value: number): number {
   return new Uint32Array(Float32Array.of(value).buffer)[0];
 }
 
+/** Names of the flags that are set. */
+export function on(flags: Record<string, unknown>): string[] {
+  return Object.keys(flags).filter((name) => flags[name]);
+}
+
+/** The flag F16_… of each of these tensors that is f16. */
+export function halves(tensors: Record<string, Tensor | undefined>): string[] {
+  return Object.keys(tensors).filter((name) => tensors[name]?.dtype === "f16")
+    .map((name) => `F16_${name}`);
+}
+
 /** Folds a number of workgroups into a grid within `limit` in both dimensions. */
 export function fold(groups: number, limit: number): [number, number, number] {
   const y = Math.ceil(groups / limit);

@@ -11,11 +11,10 @@ import {
   type Ops,
   type Tensor,
 } from "../backend.ts";
-import { matmulSize } from "../checked.ts";
 import { kernels } from "./kernels.ts";
-import { type MatmulPlan, type MatmulShape, tileConstants, tileSize } from "./matmul_plan.ts";
+import { matmulDispatches, matmulPieces, type PlanMatmul } from "./matmul_dispatches.ts";
 import { cut, type Piece, slice } from "./pieces.ts";
-import { type Dispatch, float, type WebGpuTensor } from "./program.ts";
+import { type Dispatch, float, halves, on, type WebGpuTensor } from "./program.ts";
 
 type Args<Name extends keyof Ops> = Parameters<Ops[Name]>[0];
 
@@ -27,7 +26,7 @@ export class Recorder implements Ops {
   length = 0;
   readonly #maxBinding: number;
   readonly #scratch: (elements: number) => WebGpuTensor;
-  readonly #plan: (shape: MatmulShape, args: MatmulArgs) => MatmulPlan;
+  readonly #plan: PlanMatmul;
 
   /**
    * @param maxBinding Most bytes of a tensor that one dispatch may touch.
@@ -37,7 +36,7 @@ export class Recorder implements Ops {
   constructor(
     maxBinding: number,
     scratch: (elements: number) => WebGpuTensor,
-    plan: (shape: MatmulShape, args: MatmulArgs) => MatmulPlan,
+    plan: PlanMatmul,
   ) {
     this.#maxBinding = maxBinding;
     this.#scratch = scratch;
@@ -147,84 +146,9 @@ export class Recorder implements Ops {
 
   matmul(args: MatmulArgs): void {
     this.length++;
-    for (const piece of this.#matmulPieces(args)) this.#matmul(piece);
-  }
-
-  /**
-   * Cuts a product by the rows of its result, each planned for all of them, or where `a` is
-   * transposed by the rows of both factors, whose products are added up.
-   */
-  #matmulPieces(args: MatmulArgs): MatmulArgs[] {
-    const { m, k } = matmulSize(args);
-    const { out, a, b, transposeA, transposeB, geluInto, geluFrom, residual } = args;
-    if (!transposeA) {
-      const plannedRows = args.plannedRows ?? m;
-      return this.#cut(m, out, a, geluInto, geluFrom, residual).map(({ part }) => ({
-        ...args,
-        out: part(out),
-        a: part(a),
-        geluInto: part(geluInto),
-        geluFrom: part(geluFrom),
-        residual: part(residual),
-        plannedRows,
-      }));
+    for (const piece of matmulPieces(args, this.#maxBinding)) {
+      this.dispatches.push(...matmulDispatches(piece, this.#scratch, this.#plan));
     }
-    // GELU takes the whole sum, f16 would round each part of it, columns of b do not lie together.
-    if (geluInto || geluFrom || out.dtype === "f16" || transposeB) return [args];
-    return this.#cut(k, a, b).map(({ first, part }) => {
-      const factors = { a: part(a), b: part(b) };
-      return first === 0
-        ? { ...args, ...factors }
-        : { out, ...factors, transposeA, accumulate: true };
-    });
-  }
-
-  #matmul(args: MatmulArgs): void {
-    const { m, n, k } = matmulSize(args);
-    const { out, a, b, transposeA, transposeB, bias, geluInto, geluFrom, residual } = args;
-    const rows = [transposeA ? m : k, transposeB ? k : n, n]; // lengths of rows in memory
-    const vector = rows.every((length) => length % 4 === 0) ? ["VEC4"] : [];
-    const flags = [
-      ...vector,
-      ...on({ TRANSPOSE_A: transposeA, TRANSPOSE_B: transposeB }),
-      ...halves({ A: a, B: b }),
-    ];
-    const { tile, splits, depth } = this.#plan({ m: args.plannedRows ?? m, n, k, flags }, args);
-    const size = tileSize(tile);
-    const grid = [Math.ceil(n / size.n), Math.ceil(m / size.m), splits] as const;
-    const epilogue = [
-      ...vector,
-      ...on({
-        BIAS: bias,
-        GELU_INTO: geluInto,
-        GELU_FROM: geluFrom,
-        RESIDUAL: residual,
-        ACCUMULATE: args.accumulate,
-      }),
-      ...halves({ OUT: out, GELU: geluInto ?? geluFrom }),
-    ];
-    const writes = [out, geluInto], extras = [bias, geluFrom, residual];
-    const constants = tileConstants(tile);
-    const shared = { constants, sizes: [m, n, k, depth], work: 2 * m * n * k };
-    if (splits === 1) {
-      this.#push("matmul", kernels.matmul, writes, [a, b, ...extras], grid, {
-        flags: [...flags, ...epilogue],
-        ...shared,
-      });
-      return;
-    }
-    const parts = this.#scratch(splits * m * n);
-    this.#push("matmul", kernels.matmulPart, [parts, undefined], [a, b], grid, {
-      flags: [...flags, "SPLIT"],
-      ...shared,
-    });
-    const width = vector.length > 0 ? n / 4 : n;
-    const reads = [parts, undefined, ...extras];
-    this.#push("matmul", kernels.matmulSplits, writes, reads, m * width / 64, {
-      flags: epilogue,
-      sizes: [m * width, width, splits],
-      work: splits * m * n,
-    });
   }
 
   biasBackward({ dbias, dout }: Args<"biasBackward">): void {
@@ -515,17 +439,6 @@ export class Recorder implements Ops {
       ...rest,
     });
   }
-}
-
-/** Names of the flags that are set. */
-function on(flags: Record<string, unknown>): string[] {
-  return Object.keys(flags).filter((name) => flags[name]);
-}
-
-/** The flag F16_… of each of these tensors that is f16. */
-function halves(tensors: Record<string, Tensor | undefined>): string[] {
-  return Object.keys(tensors).filter((name) => tensors[name]?.dtype === "f16")
-    .map((name) => `F16_${name}`);
 }
 
 /** Rows are handled as `vec4f` where their length allows: their size in those, and the flag. */
