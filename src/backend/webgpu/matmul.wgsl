@@ -14,8 +14,8 @@
 // which keeps drivers from unrolling.
 
 // Powers of two; see matmul_plan.ts.
-override ROWS: u32;
-override COLUMNS: u32;
+override ROWS: u32; // from 4
+override COLUMNS: u32; // from 8
 override HIGH: u32; // 1 or 2
 override WIDE: u32; // 1 or 2
 override STEP: u32;
@@ -217,8 +217,11 @@ fn store(row: u32, column: u32, split: u32, y: vec4f) {
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
   let origin = 4u * vec2u(QUADS_B, QUADS_A) * id.xy; // first column, first row
-  let row = lane / COLUMNS;
-  let column = lane % COLUMNS;
+  // 32 lanes, which a GPU runs together, cover 4 × 8 threads' blocks: the squarer, the fewer distinct
+  // quads they read.
+  let warp = lane / 32u;
+  let row = lane / 8u % 4u + 4u * (warp / (COLUMNS / 8u));
+  let column = lane % 8u + 8u * (warp % (COLUMNS / 8u));
   let begin = id.z * sizes.depth;
   let end = min(sizes.k, begin + sizes.depth);
   // @each h HIGH

@@ -281,10 +281,15 @@ export class WebGpuBackend implements Backend {
     return plan;
   }
 
-  async #fastestPlan(shape: MatmulShape, args: MatmulArgs): Promise<MatmulPlan> {
+  /** Epilogues are left out, as every one of them would need all kernels compiled for itself. */
+  async #fastestPlan(
+    shape: MatmulShape,
+    { out, a, b, transposeA, transposeB, plannedRows }: MatmulArgs,
+  ): Promise<MatmulPlan> {
+    const product = { out, a, b, transposeA, transposeB, plannedRows };
     const plans: MatmulPlan[] = [], programs: WebGpuProgram[] = [];
     for (const plan of candidatePlans(shape, this.#maxParts)) {
-      const program = this.#record((ops) => ops.matmul(args), () => plan);
+      const program = this.#record((ops) => ops.matmul(product), () => plan);
       try {
         await this.#pipelines.verify();
       } catch {
