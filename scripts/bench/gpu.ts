@@ -23,6 +23,7 @@ interface Part {
 export const GPU_TESTS: readonly string[] = [
   "ops_webgpu_test",
   "webgpu_backend_test",
+  "autotune_test",
   "decode_test",
   "f16_test",
   "foretell_test",
