@@ -12,7 +12,7 @@
 
 import { parseArgs } from "@std/cli";
 import { bashChecker, scoreScripts, scoreStories, SCORING_RULE } from "../src/evaluate.ts";
-import { COMMAND_RULE, GUESSES, scoreCommands } from "../src/evaluate_commands.ts";
+import { COMMAND_RULE, COMMAND_STREAMS, scoreCommands } from "../src/evaluate_commands.ts";
 import { Bashling } from "../src/generator/generator.ts";
 import { type ModelConfig, PRESETS } from "../src/model/config.ts";
 import { parameterLayout } from "../src/model/parameters.ts";
@@ -109,7 +109,7 @@ async function describeRun(folder: string): Promise<string[]> {
   ];
 }
 
-using model = await Bashling.load({ weights, streams: GUESSES });
+using model = await Bashling.load({ weights, streams: COMMAND_STREAMS });
 const { config } = model;
 const check = await bashChecker();
 const rows: string[] = [];

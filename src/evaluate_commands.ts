@@ -35,6 +35,7 @@ export interface CommandsScore {
 
 /** The rule by which commands are compared. */
 export const COMMAND_RULE =
+  "The first guess is what it writes at temperature 0, the others are the likeliest of 16 drawn at 0.8. " +
   "The first command of a script counts. Templates have strings, numbers, paths and patterns taken " +
   "out. NLC2CMD compares utilities and flags only, from −1 to 1; of five guesses the best counts if " +
   "it is above 0, else their mean.";
@@ -90,8 +91,15 @@ export function compareCommands(
   };
 }
 
+/** Scripts drawn for each sentence, of which the likeliest are guesses. */
+const DRAWS = 16;
+
+/** Streams with which a model makes all scripts of a sentence at once. */
+export const COMMAND_STREAMS = 1 + DRAWS;
+
 /**
- * Lets a model guess the commands of a file: the likeliest one, and four drawn at `temperature`.
+ * Lets a model guess the commands of a file: what it writes at temperature 0, then the four likeliest
+ * others of 16 scripts drawn at `temperature`.
  * @param options `seed` is that of the first draw; each further one has one more.
  */
 export async function scoreCommands(
@@ -101,20 +109,19 @@ export async function scoreCommands(
 ): Promise<CommandsScore> {
   const { limit, signal, onProgress, temperature = 0.8, seed = 0, maxTokens = 64 } = options;
   const pairs = await readPairs(path, limit), guesses: string[][] = [];
+  const rules = { maxTokens, verdict: false, truncate: true, signal };
   for (const [done, { nl }] of pairs.entries()) {
-    const scripts = await Promise.all(
-      Array.from({ length: GUESSES }, (_, i) =>
-        collect(model.generate(nl, {
-          temperature: i === 0 ? 0 : temperature,
-          seed: seed + GUESSES * done + i,
-          maxTokens,
-          verdict: false,
-          truncate: true,
-          signal,
-        }))),
-    );
+    const [surest, ...drawn] = await Promise.all([
+      collect(model.generate(nl, { ...rules, temperature: 0 })),
+      ...Array.from({ length: DRAWS }, (_, i) => {
+        const own = { ...rules, temperature, seed: seed + DRAWS * done + i };
+        return collect(model.generate(nl, own));
+      }),
+    ]);
     signal?.throwIfAborted();
-    guesses.push(scripts.map(({ text }) => firstCommand(text)));
+    const likeliest = drawn.toSorted((a, b) => b.logprob - a.logprob);
+    const commands = new Set([surest, ...likeliest].map(({ text }) => firstCommand(text)));
+    guesses.push([...commands].slice(0, GUESSES));
     onProgress?.({ done: done + 1, total: pairs.length });
   }
   return compareCommands(pairs, guesses);

@@ -14,7 +14,12 @@ import {
   scoreStories,
   SCORING_RULE,
 } from "../evaluate.ts";
-import { COMMAND_RULE, type CommandsScore, GUESSES, scoreCommands } from "../evaluate_commands.ts";
+import {
+  COMMAND_RULE,
+  COMMAND_STREAMS,
+  type CommandsScore,
+  scoreCommands,
+} from "../evaluate_commands.ts";
 import type { InferenceChoice, Precision } from "../generator/engine.ts";
 import { Bashling } from "../generator/generator.ts";
 import { checkOptions, type GenerateOptions } from "../generator/options.ts";
@@ -112,7 +117,7 @@ export async function evaluateFiles(args: string[]): Promise<number> {
       backend: flags.text("backend") as InferenceChoice | undefined,
       precision: flags.text("precision") as Precision | undefined,
       threads: flags.whole("threads"),
-      streams: commands ? GUESSES : 1,
+      streams: commands ? COMMAND_STREAMS : 1,
     });
     const options = (what: string): EvaluationOptions => ({
       limit,
