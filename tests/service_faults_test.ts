@@ -227,3 +227,18 @@ Deno.test("bashling serve ends at once at a second signal", notOnWindows, async 
   assertEquals(code, 143);
   assert((await Promise.all(requests)).includes("cut off"));
 });
+
+Deno.test("bashling serve ends with 0 at a signal while it loads", notOnWindows, async () => {
+  const command = ["--no-lock", "--allow-read", "--allow-net=127.0.0.1", "src/cli/main.ts"];
+  const child = startDeno([...command, "serve", "--port=0"]);
+  child.stdin.close();
+  let log = "";
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    if (log === "") child.kill("SIGTERM");
+    log += text;
+  }
+  assertMatch(log, /^[^\n]*"event":"listening"/);
+  assertMatch(log, /"event":"down"[^\n]*\n$/);
+  assertEquals(await new Response(child.stdout).text(), "");
+  assertEquals((await child.status).code, 0);
+});

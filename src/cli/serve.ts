@@ -64,11 +64,14 @@ export async function serve(args: string[], called: string): Promise<number> {
   } catch (error) {
     throw new Error(listenError(error, settings, called), { cause: error });
   }
-  const ended = endOnSignals(service, grace);
+  const { signalled, ended } = endOnSignals(service, grace);
   try {
-    await Promise.race([service.ready, ended]);
+    const ready = service.ready.then(() => true);
+    if (!await Promise.race([signalled.then(() => false), ready])) {
+      await ended;
+      return 0;
+    }
   } catch (error) {
-    if (await Promise.race([ended.then(() => true), false])) return 0;
     await service.close(0, true);
     throw error;
   }
@@ -172,9 +175,15 @@ function listenError(error: unknown, { host, port }: ServiceSettings, called: st
   return `Listening on ${where} is not possible (${reason}): give another --host or --port.`;
 }
 
-/** Lets the service go down on SIGTERM and SIGINT; a second signal ends the process at once. */
-function endOnSignals(service: Service, grace: number): Promise<void> {
-  const ended = Promise.withResolvers<void>();
+/**
+ * Lets the service go down on SIGTERM and SIGINT; a second signal ends the process at once.
+ * @returns When the first signal came, and when the service is down after it.
+ */
+function endOnSignals(
+  service: Service,
+  grace: number,
+): { signalled: Promise<void>; ended: Promise<void> } {
+  const signalled = Promise.withResolvers<void>(), ended = Promise.withResolvers<void>();
   let isSecond = false;
   const signals: Record<string, number> = Deno.build.os === "windows"
     ? { SIGINT: 130, SIGBREAK: 149 }
@@ -183,10 +192,11 @@ function endOnSignals(service: Service, grace: number): Promise<void> {
     Deno.addSignalListener(signal as Deno.Signal, () => {
       if (isSecond) Deno.exit(code);
       isSecond = true;
+      signalled.resolve(); // before the service is closed, which ends the loading with an error
       service.close(grace, true).then(ended.resolve, ended.reject);
     });
   }
-  return ended.promise;
+  return { signalled: signalled.promise, ended: ended.promise };
 }
 
 /** Gives back what is not needed any more once it listens and the model is loaded. */
