@@ -101,6 +101,11 @@ Deno.test("bashling exits with 2 and a remedy when it is used wrongly", async ()
     [["generate", "--temprature", "1", "x"], "did you mean --temperature?"],
     [["generate", "--temperature", "101", "x"], "--temperature is 101, expected a number from 0"],
     [["generate", "--top-k", "many", "x"], "--top-k is many, expected a number"],
+    [["generate", "--threads=0", "x"], "--threads is 0, expected a whole number from 1 to 64."],
+    [["generate", "--backend=cuda", "x"], "--backend is cuda, expected one of auto, wasm"],
+    [["serve", "--precision=int4"], "--precision is int4, expected one of auto, int8, f32."],
+    [["eval", "--backend=webgpu", "--threads=2", "--pairs=x"], "leave --threads out."],
+    [["doctor", "x"], "doctor takes no arguments: leave x out."],
   ];
   const results = await Promise.all(wrong.map(([args]) => bashling(args)));
   for (const [i, { code, stdout, stderr }] of results.entries()) {
@@ -238,6 +243,8 @@ Deno.test("Flags reads a command line by the help text", () => {
     const [args, message] of [
       [["--sise", "1"], "did you mean --size?"],
       [["--size"], "--size needs a value"],
+      [["--size="], "--size needs a value"],
+      [["--quiet=no"], "--quiet takes no value: leave =no out."],
       [["--size", "1", "--size", "2"], "--size was given 2 times"],
       [["-q"], "no flag -q"],
     ] as const

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { InferenceChoice, Precision } from "../generator/engine.ts";
 import { ApiKeys, Cors } from "../server/guard.ts";
 import { Service, type ServiceSettings } from "../server/service.ts";
+import { engineFlags } from "./engine_flags.ts";
 import { COMMON_FLAGS, Flags } from "./flags.ts";
 import { writeOut } from "./output.ts";
 import { UsageError } from "./usage.ts";
@@ -112,10 +112,8 @@ async function settingsOf(flags: Flags): Promise<{ settings: ServiceSettings; gr
       name: nameOf(flags.text("name") ?? "bashling"),
       model: {
         weights: flags.text("weights"),
-        backend: flags.text("backend") as InferenceChoice | undefined,
-        precision: flags.text("precision") as Precision | undefined,
+        ...engineFlags(flags),
         streams: whole("streams", 16, 1, MOST_STREAMS),
-        threads: flags.whole("threads"),
       },
       queue: whole("queue", 256, 1, MOST_WAITING),
       keys: await readKeys(flags.text("api-keys")),
