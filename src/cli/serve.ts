@@ -31,7 +31,7 @@ Limits
   --streams N                scripts made at once (16)
   --queue N                  scripts that may wait; more are refused with 429 (256)
   --max-choices N            scripts that one request may have made (16)
-  --max-tokens N             tokens that a script may be asked to have (the context)
+  --max-tokens N             tokens that a script may be asked to have (no limit)
   --max-body BYTES           of a request (1000000)
   --deadline SECONDS         for an answer (60)
   --body-timeout SECONDS     for a request's body to come (10)
