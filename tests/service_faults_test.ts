@@ -242,3 +242,21 @@ Deno.test("bashling serve ends with 0 at a signal while it loads", notOnWindows,
   assertEquals(await new Response(child.stdout).text(), "");
   assertEquals((await child.status).code, 0);
 });
+
+Deno.test(
+  "bashling serve logs an answer that is cut as it logs all else",
+  notOnWindows,
+  async () => {
+    const { child, url } = await startService(["--deadline=1.2"]);
+    const fields = { prompt: PROMPT, max_tokens: 500, n: 16, logit_bias: { 0: -100 } };
+    const answers = await Promise.allSettled(
+      Array.from({ length: 6 }, () => ask(url, fields).then((answer) => answer.text())),
+    );
+    assert(answers.some(({ status }) => status === "rejected"), "no answer was cut");
+    child.kill("SIGTERM");
+    const { code, stderr } = await ending(child);
+    const events = stderr.trimEnd().split("\n").map((line) => JSON.parse(line).event);
+    assert(events.includes("answer broke off") && events.includes("connection cut"), stderr);
+    assertEquals(code, 0);
+  },
+);

@@ -142,6 +142,7 @@ export class Completions {
       log.info("answer broke off", { id, error: reasonOf(error) });
     });
     return await wholeAnswer(value, {
+      id,
       onBegun: () => hasBegun = true,
       onGone: () => controller.abort(new ClientGone("The client has left.")),
     });
@@ -153,6 +154,7 @@ export class Completions {
     const begun = Promise.withResolvers<void>();
     let hasBegun = false;
     const events = new EventStream({
+      id,
       writeTimeout,
       onGone: (slow) =>
         controller.abort(new ClientGone(slow ? "too slow" : "The client has left.")),
