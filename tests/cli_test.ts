@@ -115,6 +115,22 @@ Deno.test("bashling exits with 2 and a remedy when it is used wrongly", async ()
   }
 });
 
+Deno.test("the tasks that build refuse what they do not know, and build nothing", async () => {
+  for (const name of ["pack", "bundle", "compile"]) {
+    const script = new URL(`../scripts/${name}.ts`, import.meta.url).pathname;
+    const run = (...args: string[]) =>
+      finish(startDeno(["--no-lock", "--allow-read", script, ...args]));
+    const [wrong, help] = await Promise.all([run("--bogus"), run("--help")]);
+    assertEquals([wrong.code, wrong.stdout], [2, ""], wrong.stderr);
+    assertEquals(
+      wrong.stderr,
+      `error: There is no flag --bogus: see deno task ${name} --help.\n`,
+    );
+    assertEquals([help.code, help.stderr], [0, ""]);
+    assertStringIncludes(help.stdout, `Usage: deno task ${name} [options]`);
+  }
+});
+
 Deno.test("bashling exits with 1 and one sentence when it fails", async () => {
   const truncated = await writeRandomModel();
   try {
@@ -123,6 +139,7 @@ Deno.test("bashling exits with 1 and one sentence when it fails", async () => {
       bashling(["generate", "--weights", "no/such/folder", "x"]),
       bashling(["generate", "--weights", truncated, "x"]),
       bashling(["inspect", "no/such/folder"]),
+      bashling(["tokenize", "--file", "no/such/file"]),
       bashling(["generate", "--weights", model, "long words ".repeat(99)]),
     ]);
     for (const { code, stdout, stderr } of failures) {
@@ -130,6 +147,7 @@ Deno.test("bashling exits with 1 and one sentence when it fails", async () => {
       assertMatch(stderr, /^error: [^\n]*\n$/);
       assert(!stderr.includes("    at "), stderr);
     }
+    assertMatch(failures[3].stderr, /^error: Cannot read the file no\/such\/file: there is none; /);
     const { stderr } = await bashling(["inspect", "no/such/folder", "--debug"]);
     assertMatch(stderr, /^error: [^\n]*\n[^]* at /);
   } finally {

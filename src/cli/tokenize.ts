@@ -38,7 +38,7 @@ export async function tokenize(args: string[]): Promise<number> {
   const [tokenizer, text] = await Promise.all([
     Tokenizer.load(flags.text("tokenizer") ?? new URL("tokenizer.json", SHIPPED_WEIGHTS)),
     file !== undefined
-      ? Deno.readTextFile(file)
+      ? readTextFile(file)
       : words.join(" ") === "-"
       ? readStdin()
       : words.join(" "),
@@ -62,6 +62,19 @@ export async function tokenize(args: string[]): Promise<number> {
     writeNote(`${grouped(ids.length)} tokens, ${grouped(bytes)} bytes${ratio}\n`);
   }
   return 0;
+}
+
+async function readTextFile(file: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(file);
+  } catch (cause) {
+    const reason = cause instanceof Deno.errors.NotFound
+      ? "there is none"
+      : cause instanceof Deno.errors.IsADirectory
+      ? "it is a folder"
+      : (cause as Error).message;
+    throw new Error(`Cannot read the file ${file}: ${reason}; check the name.`, { cause });
+  }
 }
 
 function parseIds(text: string, vocabSize: number): number[] {
