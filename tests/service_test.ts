@@ -286,6 +286,12 @@ Deno.test("a name that is not this machine's is refused unless it is allowed", (
     assertMatch(await statusOf(base, "a b"), / 40\d /);
   }));
 
+Deno.test("a service that was told by another name to listen for its own machine checks it too", () =>
+  withService({ host: "127.1" }, async ({ base }) => {
+    assertMatch(await statusOf(base, "evil.example"), / 403 /);
+    assertMatch(await statusOf(base, "localhost"), / 200 /);
+  }));
+
 Deno.test("bodies that are too large, of another type or too slow are refused", () =>
   withService({ maxBody: 2000, bodyTimeout: 100 }, async ({ base }) => {
     const url = `${base}/v1/completions`;

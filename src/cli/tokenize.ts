@@ -31,14 +31,17 @@ export async function tokenize(args: string[]): Promise<number> {
   const [decode, idsOnly, json] = [flags.has("decode"), flags.has("ids"), flags.has("json")];
   if (decode && idsOnly) throw new UsageError("--decode prints text, not --ids: give one of them.");
   const file = flags.text("file");
+  const named = flags.text("tokenizer");
   const words = flags.positional;
   if ((file === undefined) === (words.length === 0)) {
     throw new UsageError("Give either a text, - for stdin, or --file FILE.");
   }
   const [tokenizer, text] = await Promise.all([
-    Tokenizer.load(flags.text("tokenizer") ?? new URL("tokenizer.json", SHIPPED_WEIGHTS)),
+    named === undefined
+      ? Tokenizer.load(new URL("tokenizer.json", SHIPPED_WEIGHTS))
+      : reading(named, Tokenizer.load(named)),
     file !== undefined
-      ? readTextFile(file)
+      ? reading(file, Deno.readTextFile(file))
       : words.join(" ") === "-"
       ? readStdin()
       : words.join(" "),
@@ -64,15 +67,17 @@ export async function tokenize(args: string[]): Promise<number> {
   return 0;
 }
 
-async function readTextFile(file: string): Promise<string> {
+/** Tells what is wrong where a file that the user named cannot be read. */
+async function reading<T>(file: string, result: Promise<T>): Promise<T> {
   try {
-    return await Deno.readTextFile(file);
+    return await result;
   } catch (cause) {
     const reason = cause instanceof Deno.errors.NotFound
       ? "there is none"
       : cause instanceof Deno.errors.IsADirectory
       ? "it is a folder"
-      : (cause as Error).message;
+      : undefined;
+    if (!reason) throw cause;
     throw new Error(`Cannot read the file ${file}: ${reason}; check the name.`, { cause });
   }
 }

@@ -90,6 +90,7 @@ export class Completions {
     const controller = new AbortController();
     const gone = () => controller.abort(new ClientGone("The client has left."));
     request.signal.addEventListener("abort", gone);
+    if (request.signal.aborted) gone(); // it left while its body was read
     const timer = setTimeout(() => {
       controller.abort(
         new ApiError(503, `No end within ${deadline / 1000} s: ask for less, or try again later.`, {
