@@ -260,3 +260,24 @@ Deno.test(
     assertEquals(code, 0);
   },
 );
+
+Deno.test("bashling serve serves though nobody reads its address", notOnWindows, async () => {
+  const command = ["--no-lock", "--allow-read", "--allow-net=127.0.0.1", "src/cli/main.ts"];
+  const child = startDeno([...command, "serve", "--port=0", "--backend=wasm", "--threads=1"]);
+  child.stdin.close();
+  await child.stdout.cancel();
+  let log = "", asked: Promise<void> | undefined;
+  const askAndEnd = async (url: string) => {
+    await new Promise((resolve) => setTimeout(resolve, 100)); // it has told its address by then
+    const answer = await ask(url, { prompt: PROMPT, max_tokens: 5 });
+    assertEquals(answer.status, 200, await answer.text());
+    child.kill("SIGTERM");
+  };
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    log += text;
+    const port = log.match(/"port":(\d+)/)?.[1];
+    if (log.includes('"model loaded"')) asked ??= askAndEnd(`http://127.0.0.1:${port}`);
+  }
+  await asked;
+  assertEquals((await child.status).code, 0);
+});

@@ -77,7 +77,11 @@ export async function serve(args: string[], called: string): Promise<number> {
   }
   const { hostname, port } = service.address;
   const name = hostname.includes(":") ? `[${hostname}]` : hostname;
-  writeOut(`serving ${settings.name} at http://${name}:${port}\n`);
+  try {
+    writeOut(`serving ${settings.name} at http://${name}:${port}\n`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // it serves, read or not
+  }
   await dropPermissions(settings);
   await ended;
   return 0;
