@@ -7,7 +7,21 @@
  */
 
 import "web-tree-sitter"; // so that its files resolve to paths
+import { COMMON_FLAGS, type Flags } from "../src/cli/flags.ts";
 import { copyFiles, replaceIn, ROOT, runDeno, stage } from "./pack_stage.ts";
+import { onlyArgument, runScript } from "./run_script.ts";
+
+const NAME = "deno task bundle";
+
+/** Port on which a bundle is served; the task may listen on no other. */
+const PORT = 8000;
+
+const HELP = `Bundle the library for pages.
+
+Usage: ${NAME} [options] [FOLDER]     (dist/browser)
+
+  --serve                    serve the folder on port ${PORT}
+${COMMON_FLAGS}`;
 
 /** The module that stands in the place of src/tfjs/load.ts, to keep 340 MB of packages out. */
 const NO_TENSORFLOW = `const refuse = (): Promise<never> =>
@@ -54,6 +68,9 @@ async function clear(folder: string): Promise<void> {
     }
     await Deno.remove(folder, { recursive: true });
   } catch (error) {
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new Error(`${folder} is no folder: name another.`);
+    }
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
@@ -99,14 +116,21 @@ export async function serveFile(
   }
 }
 
-if (import.meta.main) {
-  const [output = "dist/browser"] = Deno.args.filter((arg) => arg !== "--serve");
+/** Bundles, and serves, as the command line says. */
+async function bundleAsked(flags: Flags): Promise<void> {
+  const output = onlyArgument(flags, NAME) ?? "dist/browser";
   await bundle(output);
   console.log(`${output}: serve it, and open its index.html.`);
-  if (Deno.args.includes("--serve")) {
+  if (!flags.has("serve")) return;
+  try {
     Deno.serve(
-      { hostname: "127.0.0.1", port: 8000 },
+      { hostname: "127.0.0.1", port: PORT },
       (request) => serveFile(output, request, true),
     );
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new Error(`Port ${PORT} is in use: stop what listens there, or leave --serve out.`);
   }
 }
+
+if (import.meta.main) await runScript(NAME, HELP, bundleAsked);

@@ -7,15 +7,16 @@
  */
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { COMMON_FLAGS, Flags } from "../src/cli/flags.ts";
+import { COMMON_FLAGS, type Flags } from "../src/cli/flags.ts";
 import { nearest } from "../src/cli/nearest.ts";
-import { bytesText, grouped, writeError, writeNote, writeOut } from "../src/cli/output.ts";
+import { bytesText, grouped, writeNote, writeOut } from "../src/cli/output.ts";
 import { UsageError } from "../src/cli/usage.ts";
 import { buildOf, collectApp, ENTRY, includes, writeApp } from "./compile/app.ts";
 import { compileNative, TARGETS } from "./compile/native.ts";
 import { writeSelfExtracting } from "./compile/self_extracting.ts";
 import { checkTypes } from "./compile/types.ts";
 import { verify } from "./compile/verify.ts";
+import { runScript } from "./run_script.ts";
 
 const NAME = "deno task compile";
 
@@ -149,15 +150,4 @@ function refuseOthers(missing: string, here: boolean): void {
   }
 }
 
-if (import.meta.main) {
-  const debug = Deno.args.includes("--debug");
-  try {
-    const flags = new Flags(NAME, HELP, Deno.args);
-    if (flags.has("help")) writeOut(`${HELP}\n`);
-    else await compile(readOrder(flags));
-  } catch (error) {
-    writeError(error instanceof Error ? error.message : String(error));
-    if (debug && error instanceof Error) writeNote(`${error.stack}\n`);
-    Deno.exit(error instanceof UsageError ? 2 : 1);
-  }
-}
+if (import.meta.main) await runScript(NAME, HELP, (flags) => compile(readOrder(flags)));

@@ -5,7 +5,18 @@
  * @module
  */
 
+import { COMMON_FLAGS, type Flags } from "../src/cli/flags.ts";
+import { UsageError } from "../src/cli/usage.ts";
 import { copyFiles, readManifest, ROOT, runDeno, stage } from "./pack_stage.ts";
+import { onlyArgument, runScript } from "./run_script.ts";
+
+const NAME = "deno task pack";
+
+const HELP = `Pack the library for npm.
+
+Usage: ${NAME} [options] [FILE]       (in dist/, by name and version)
+
+${COMMON_FLAGS}`;
 
 /** What package.json says beside what `deno pack` writes. */
 interface PackageJson {
@@ -67,12 +78,17 @@ async function tar(...args: string[]): Promise<void> {
   if (!success) throw new Error(`tar failed: ${new TextDecoder().decode(stderr).trim()}`);
 }
 
-if (import.meta.main) {
+/** Packs as the command line says. */
+async function packAsked(flags: Flags): Promise<void> {
   const { name, version } = await readManifest();
   const file = `${name.replace("@", "").replace("/", "-")}-${version}.tgz`;
-  const output = Deno.args[0] ?? `dist/${file}`;
+  const output = onlyArgument(flags, NAME) ?? `dist/${file}`;
+  const there = await Deno.stat(output).catch(() => undefined);
+  if (there?.isDirectory) throw new UsageError(`${output} is a folder: name a file.`);
   await Deno.mkdir(new URL("dist/", ROOT), { recursive: true });
   await pack(output);
   const { size } = await Deno.stat(output);
   console.log(`${output}: ${(size / 1e6).toFixed(1)} MB. Install it with: npm install ${output}`);
 }
+
+if (import.meta.main) await runScript(NAME, HELP, packAsked);

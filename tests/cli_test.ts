@@ -101,12 +101,33 @@ Deno.test("bashling exits with 2 and a remedy when it is used wrongly", async ()
     [["generate", "--temprature", "1", "x"], "did you mean --temperature?"],
     [["generate", "--temperature", "101", "x"], "--temperature is 101, expected a number from 0"],
     [["generate", "--top-k", "many", "x"], "--top-k is many, expected a number"],
+    [["generate", "--threads=0", "x"], "--threads is 0, expected a whole number from 1 to 64."],
+    [["generate", "--backend=cuda", "x"], "--backend is cuda, expected one of auto, wasm"],
+    [["serve", "--precision=int4"], "--precision is int4, expected one of auto, int8, f32."],
+    [["eval", "--backend=webgpu", "--threads=2", "--pairs=x"], "leave --threads out."],
+    [["doctor", "x"], "doctor takes no arguments: leave x out."],
   ];
   const results = await Promise.all(wrong.map(([args]) => bashling(args)));
   for (const [i, { code, stdout, stderr }] of results.entries()) {
     assertEquals([code, stdout], [2, ""], wrong[i][1]);
     assertStringIncludes(stderr, wrong[i][1]);
     assertMatch(stderr, /^error: [^\n]*\n$/);
+  }
+});
+
+Deno.test("the tasks that build refuse what they do not know, and build nothing", async () => {
+  for (const name of ["pack", "bundle", "compile"]) {
+    const script = new URL(`../scripts/${name}.ts`, import.meta.url).pathname;
+    const run = (...args: string[]) =>
+      finish(startDeno(["--no-lock", "--allow-read", script, ...args]));
+    const [wrong, help] = await Promise.all([run("--bogus"), run("--help")]);
+    assertEquals([wrong.code, wrong.stdout], [2, ""], wrong.stderr);
+    assertEquals(
+      wrong.stderr,
+      `error: There is no flag --bogus: see deno task ${name} --help.\n`,
+    );
+    assertEquals([help.code, help.stderr], [0, ""]);
+    assertStringIncludes(help.stdout, `Usage: deno task ${name} [options]`);
   }
 });
 
@@ -118,6 +139,7 @@ Deno.test("bashling exits with 1 and one sentence when it fails", async () => {
       bashling(["generate", "--weights", "no/such/folder", "x"]),
       bashling(["generate", "--weights", truncated, "x"]),
       bashling(["inspect", "no/such/folder"]),
+      bashling(["tokenize", "--file", "no/such/file"]),
       bashling(["generate", "--weights", model, "long words ".repeat(99)]),
     ]);
     for (const { code, stdout, stderr } of failures) {
@@ -125,6 +147,7 @@ Deno.test("bashling exits with 1 and one sentence when it fails", async () => {
       assertMatch(stderr, /^error: [^\n]*\n$/);
       assert(!stderr.includes("    at "), stderr);
     }
+    assertMatch(failures[3].stderr, /^error: Cannot read the file no\/such\/file: there is none; /);
     const { stderr } = await bashling(["inspect", "no/such/folder", "--debug"]);
     assertMatch(stderr, /^error: [^\n]*\n[^]* at /);
   } finally {
@@ -238,6 +261,8 @@ Deno.test("Flags reads a command line by the help text", () => {
     const [args, message] of [
       [["--sise", "1"], "did you mean --size?"],
       [["--size"], "--size needs a value"],
+      [["--size="], "--size needs a value"],
+      [["--quiet=no"], "--quiet takes no value: leave =no out."],
       [["--size", "1", "--size", "2"], "--size was given 2 times"],
       [["-q"], "no flag -q"],
     ] as const

@@ -1,12 +1,15 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { ApiError } from "../src/server/api_error.ts";
 import { readJson } from "../src/server/body.ts";
+import { Completions } from "../src/server/completions.ts";
 import { EventStream } from "../src/server/event_stream.ts";
 import { FairQueue } from "../src/server/fair_queue.ts";
 import { ApiKeys, checkHost, Cors, RateLimiter } from "../src/server/guard.ts";
 import { Log } from "../src/server/log.ts";
-import { Counter, Histogram } from "../src/server/metrics.ts";
+import { Counter, Histogram, Metrics } from "../src/server/metrics.ts";
+import type { EngineRoom, JobContext, JobRequest, LoadedModel } from "../src/server/room.ts";
 import { checkObject, type Schema } from "../src/server/schema.ts";
+import { config, tokenizer } from "./random_model.ts";
 
 Deno.test("FairQueue serves the client with the fewest items at work, each in its order", () => {
   const queue = new FairQueue<string>(100);
@@ -45,7 +48,8 @@ Deno.test("FairQueue is bounded, and gives no client more than half of the place
 /** A stream, and whether its reader was found to be gone or slow. */
 function stream(writeTimeout: number) {
   const gone = Promise.withResolvers<boolean>();
-  return { gone: gone.promise, events: new EventStream({ writeTimeout, onGone: gone.resolve }) };
+  const events = new EventStream({ id: "mine", writeTimeout, onGone: gone.resolve });
+  return { gone: gone.promise, events };
 }
 
 Deno.test("EventStream sends events with a space after the colon, and ends when all was read", async () => {
@@ -68,9 +72,14 @@ Deno.test("EventStream cuts off a reader that reads nothing, before its end and 
     events.send(2);
     if (isClosed) events.done();
     assertEquals(await gone, true);
-    await assertRejects(async () => {
+    let cut: unknown;
+    try {
       while (!(await reader.read()).done);
-    });
+    } catch (error) {
+      cut = error;
+    }
+    const { event, id } = JSON.parse(cut as string); // which Deno prints where the log is
+    assertEquals([event, id], ["connection cut", "mine"]);
   }
 });
 
@@ -214,6 +223,11 @@ Deno.test("ApiKeys takes keys with and without names, and refuses what is none o
     const authorization of ["", "Bearer ", "Bearer 0123456789abcde", "Basic 0123456789abcdef", "x"]
   ) await assertRejects(() => check({ authorization }), ApiError);
   assertEquals(await (await ApiKeys.parse("")).check(new Headers()), undefined);
+  const revoked = "# a:0123456789abcdef,b:fedcba9876543210\n";
+  assertEquals((await ApiKeys.parse(revoked)).size, 0);
+  const one = await ApiKeys.parse(`${revoked}c:#0123#456789abcde # ours, of today's list\n`);
+  assertEquals(one.size, 1);
+  assertEquals(await one.check(new Headers({ "x-api-key": "#0123#456789abcde" })), "c");
   await assertRejects(() => ApiKeys.parse("short"), RangeError, "16 or more");
   await assertRejects(() => ApiKeys.parse("has a space in it, yes"), RangeError);
 });
@@ -306,4 +320,46 @@ Deno.test("Counter and Histogram write Prometheus' text", () => {
       'h_seconds_bucket{le="1"} 3\nh_seconds_bucket{le="+Inf"} 4\nh_seconds_sum 7.65\n' +
       "h_seconds_count 4\n",
   );
+});
+
+Deno.test("Completions begins nothing for a client that left while its body was read", async () => {
+  const begun: boolean[] = [];
+  const room = {
+    retryAfter: 1,
+    submit(jobs: JobRequest[], { signal }: JobContext) {
+      begun.push(!signal.aborted);
+      return jobs.map(() => Promise.reject(signal.reason ?? new Error("It was begun.")));
+    },
+  } as unknown as EngineRoom;
+  const completions = new Completions({
+    name: "bashling",
+    deadline: 1000,
+    writeTimeout: 1000,
+    logPrompts: false,
+    maxChoices: 1,
+    maxTokens: 9,
+    maxBody: 1000,
+    bodyTimeout: 1000,
+    room,
+    metrics: new Metrics({ waiting: () => 0, running: () => 0, ready: () => true }),
+    log: new Log({ write: () => Promise.resolve() }),
+  });
+  const model: LoadedModel = {
+    tokenizer,
+    config,
+    generation: { maxTokens: 9, temperature: 1, topK: 0, topP: 1 },
+    fingerprint: "",
+    backend: { name: "wasm", description: "", reason: "" },
+  };
+  for (const stream of [false, true]) {
+    const request = new Request("http://localhost/v1/completions", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ prompt: "Print the date", stream }),
+      signal: AbortSignal.abort(),
+    });
+    const exchange = { request, id: "mine", client: "me", arrived: performance.now(), fields: {} };
+    assertEquals((await completions.answer(exchange, model, "completion")).status, 499);
+  }
+  assertEquals([begun, completions.underWay], [[false, false], 0]);
 });

@@ -227,3 +227,57 @@ Deno.test("bashling serve ends at once at a second signal", notOnWindows, async 
   assertEquals(code, 143);
   assert((await Promise.all(requests)).includes("cut off"));
 });
+
+Deno.test("bashling serve ends with 0 at a signal while it loads", notOnWindows, async () => {
+  const command = ["--no-lock", "--allow-read", "--allow-net=127.0.0.1", "src/cli/main.ts"];
+  const child = startDeno([...command, "serve", "--port=0"]);
+  child.stdin.close();
+  let log = "";
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    if (log === "") child.kill("SIGTERM");
+    log += text;
+  }
+  assertMatch(log, /^[^\n]*"event":"listening"/);
+  assertMatch(log, /"event":"down"[^\n]*\n$/);
+  assertEquals(await new Response(child.stdout).text(), "");
+  assertEquals((await child.status).code, 0);
+});
+
+Deno.test(
+  "bashling serve logs an answer that is cut as it logs all else",
+  notOnWindows,
+  async () => {
+    const { child, url } = await startService(["--deadline=1.2"]);
+    const fields = { prompt: PROMPT, max_tokens: 500, n: 16, logit_bias: { 0: -100 } };
+    const answers = await Promise.allSettled(
+      Array.from({ length: 6 }, () => ask(url, fields).then((answer) => answer.text())),
+    );
+    assert(answers.some(({ status }) => status === "rejected"), "no answer was cut");
+    child.kill("SIGTERM");
+    const { code, stderr } = await ending(child);
+    const events = stderr.trimEnd().split("\n").map((line) => JSON.parse(line).event);
+    assert(events.includes("answer broke off") && events.includes("connection cut"), stderr);
+    assertEquals(code, 0);
+  },
+);
+
+Deno.test("bashling serve serves though nobody reads its address", notOnWindows, async () => {
+  const command = ["--no-lock", "--allow-read", "--allow-net=127.0.0.1", "src/cli/main.ts"];
+  const child = startDeno([...command, "serve", "--port=0", "--backend=wasm", "--threads=1"]);
+  child.stdin.close();
+  await child.stdout.cancel();
+  let log = "", asked: Promise<void> | undefined;
+  const askAndEnd = async (url: string) => {
+    await new Promise((resolve) => setTimeout(resolve, 100)); // it has told its address by then
+    const answer = await ask(url, { prompt: PROMPT, max_tokens: 5 });
+    assertEquals(answer.status, 200, await answer.text());
+    child.kill("SIGTERM");
+  };
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    log += text;
+    const port = log.match(/"port":(\d+)/)?.[1];
+    if (log.includes('"model loaded"')) asked ??= askAndEnd(`http://127.0.0.1:${port}`);
+  }
+  await asked;
+  assertEquals((await child.status).code, 0);
+});

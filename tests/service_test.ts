@@ -45,6 +45,7 @@ Deno.test("every endpoint answers its method, HEAD beside GET, and no other", ()
       const head = await ask("HEAD");
       assertEquals([head.status, await head.text()], [200, ""]);
       assertEquals(head.headers.get("content-type"), answer.headers.get("content-type"));
+      assert(Number(head.headers.get("content-length")) > 0, `${path}: HEAD tells no length`);
     }
     for (const path of ["/nothing", "/v1", "/v1/completions/", "/__proto__", "/constructor"]) {
       const missing = await fetch(base + path);
@@ -67,6 +68,93 @@ Deno.test("/openapi.json is valid, and describes every endpoint but the page's",
     const { properties } =
       document.paths["/v1/completions"].post.requestBody.content["application/json"].schema;
     assert("truncate_prompt_tokens" in properties && "verdict" in properties);
+  }));
+
+/** The parts of a JSON Schema that the service's have, checked without the service's own code. */
+function fits(value: unknown, schema: Record<string, unknown>): boolean {
+  const { type, anyOf, minimum, maximum, properties, required, additionalProperties } = schema;
+  if (Array.isArray(anyOf)) return anyOf.some((one) => fits(value, one));
+  const kind = value === null ? "null" : typeof value;
+  const isInteger = type === "integer" && Number.isInteger(value);
+  if (type !== undefined && ![type].flat().includes(kind) && !isInteger) return false;
+  if (minimum !== undefined && (value as number) < (minimum as number)) return false;
+  if (maximum !== undefined && (value as number) > (maximum as number)) return false;
+  if (kind !== "object") return true;
+  const members = Object.entries(value as object);
+  const known = (properties ?? {}) as Record<string, Record<string, unknown>>;
+  return ((required ?? []) as string[]).every((name) => Object.hasOwn(value as object, name)) &&
+    members.length <= (schema.maxProperties as number ?? Infinity) &&
+    members.every(([name, member]) =>
+      Object.hasOwn(known, name) ? fits(member, known[name]) : additionalProperties !== false &&
+        fits(member, (additionalProperties ?? {}) as Record<string, unknown>)
+    );
+}
+
+Deno.test("/openapi.json tells what the service takes, its limits, and the form of its errors", () =>
+  withService({ maxChoices: 3, maxTokens: 40 }, async ({ base }) => {
+    const document = await (await fetch(`${base}/openapi.json`)).json();
+    const cases: [path: string, fields: Record<string, unknown>, isTaken: boolean][] = [
+      ["/v1/completions", {}, true],
+      ["/v1/completions", { other: 1 }, false],
+      ["/v1/completions", { n: 3 }, true],
+      ["/v1/completions", { n: 4 }, false],
+      ["/v1/completions", { best_of: 4 }, false],
+      ["/v1/completions", { max_tokens: 40 }, true],
+      ["/v1/completions", { max_tokens: 41 }, false],
+      ["/v1/completions", { truncate_prompt_tokens: -1 }, true],
+      ["/v1/completions", { truncate_prompt_tokens: 7 }, false],
+      ["/v1/completions", { truncate_prompt_tokens: 8 }, true],
+      ["/v1/completions", { stream: true, stream_options: { other: 1 } }, false],
+      ["/v1/completions", {
+        logit_bias: Object.fromEntries(Array.from({ length: 301 }, (_, id) => [id, 1])),
+      }, false],
+      ["/v1/chat/completions", { max_completion_tokens: 41 }, false],
+      ["/tokenize", { other: 1 }, false],
+    ];
+    for (const [path, fields, isTaken] of cases) {
+      const { requestBody, responses } = document.paths[path].post;
+      const body = {
+        ...(path.includes("chat") ? { messages: [{ role: "user", content: PROMPT }] } : {
+          prompt: PROMPT,
+        }),
+        ...(path.includes("v1") ? { max_tokens: 2 } : {}),
+        ...fields,
+      };
+      const answer = await post(base + path, body);
+      const told = JSON.stringify([path, fields]);
+      assertEquals(answer.status, isTaken ? 200 : 400, told);
+      assert(String(answer.status) in responses, told);
+      assertEquals(fits(body, requestBody.content["application/json"].schema), isTaken, told);
+      const given = await answer.text();
+      if (!isTaken) assert(fits(JSON.parse(given), document.components.schemas.Error), given);
+    }
+    const error = await (await post(`${base}/tokenize`, [])).json();
+    assert(fits(error, document.components.schemas.Error), JSON.stringify(error));
+    assertEquals("404" in document.paths["/tokenize"].post.responses, false);
+    assert("503" in document.paths["/v1/models"].get.responses);
+  }));
+
+Deno.test("a wrong field is named as the request has it", () =>
+  withService({}, async ({ base }) => {
+    const chat = (content: string) => ({ messages: [{ role: "user", content }] });
+    const cases: [path: string, body: unknown, param: string | null, message: RegExp][] = [
+      ["completions", [], null, /^The body is an array/],
+      ["completions", { prompt: PROMPT, logit_bias: { x: 1 } }, "logit_bias", /^logit_bias has x/],
+      ["completions", { prompt: PROMPT, logit_bias: { 999999: 1 } }, "logit_bias", /token 999999/],
+      ["completions", { prompt: PROMPT, stop: "\ud800" }, "stop", /^stop has .*half a character/],
+      ["completions", { prompt: PROMPT, truncate_prompt_tokens: 1 }, "truncate_prompt_tokens", /8/],
+      ["completions", { prompt: "x\0" }, "prompt", /no beginning of a bash script/],
+      ["chat/completions", chat(""), "messages", /no words/],
+      ["chat/completions", chat("x\0"), "messages", /no beginning of a bash script/],
+      ["chat/completions", chat("long words ".repeat(99)), "messages", /shorten it/],
+    ];
+    for (const [path, body, param, message] of cases) {
+      const answer = await post(`${base}/v1/${path}`, body);
+      const error = await errorOf(answer);
+      assertEquals([answer.status, error.param], [400, param], error.message);
+      assertMatch(error.message, message);
+      assertMatch(error.code!, /^(invalid_value|context_length_exceeded)$/);
+    }
   }));
 
 Deno.test("/metrics is Prometheus' text, with buckets that add up", () =>
@@ -196,6 +284,12 @@ Deno.test("a name that is not this machine's is refused unless it is allowed", (
     assertMatch(await statusOf(base, "mine.example:80"), / 200 /);
     assertMatch(await statusOf(base, "localhost"), / 200 /);
     assertMatch(await statusOf(base, "a b"), / 40\d /);
+  }));
+
+Deno.test("a service that was told by another name to listen for its own machine checks it too", () =>
+  withService({ host: "127.1" }, async ({ base }) => {
+    assertMatch(await statusOf(base, "evil.example"), / 403 /);
+    assertMatch(await statusOf(base, "localhost"), / 200 /);
   }));
 
 Deno.test("bodies that are too large, of another type or too slow are refused", () =>

@@ -12,6 +12,9 @@ export type BackendChoice = BackendName | "auto";
 /** All that a user may ask for. */
 export const BACKEND_CHOICES: readonly BackendChoice[] = ["auto", "wasm", "webgpu", "reference"];
 
+/** Most threads of the WebAssembly backend: more have not been tried. */
+export const MOST_THREADS = 64;
+
 /** Options of {@linkcode chooseBackend}. */
 export interface ChooseOptions {
   /** What the user asked for. */

@@ -12,8 +12,10 @@ import { int8Tensors, quantizeModel } from "../model/int8.ts";
 import { initialParameters, type ModelTensors, parameterTensors } from "../model/parameters.ts";
 import { SHIPPED_WEIGHTS } from "../model/shipped.ts";
 import { loadWeights } from "../model/weights.ts";
+import { engineFlags } from "./engine_flags.ts";
 import { COMMON_FLAGS, Flags } from "./flags.ts";
 import { bytesText, grouped, table, writeNote, writeOut } from "./output.ts";
+import { UsageError } from "./usage.ts";
 
 /** Text of `bashling doctor --help`. */
 export const DOCTOR_HELP =
@@ -50,7 +52,11 @@ interface BackendReport {
 /** Runs `bashling doctor`. */
 export async function doctor(args: string[]): Promise<number> {
   const flags = new Flags("doctor", DOCTOR_HELP, args);
-  const threads = flags.whole("threads");
+  const [unexpected] = flags.positional;
+  if (unexpected !== undefined) {
+    throw new UsageError(`doctor takes no arguments: leave ${unexpected} out.`);
+  }
+  const { threads } = engineFlags(flags);
   const { adapter, inSoftware } = await adapterInfo();
   const backends: Record<string, BackendReport> = {};
   for (const name of ["wasm", "webgpu"] as const) {

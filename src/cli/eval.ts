@@ -20,9 +20,9 @@ import {
   type CommandsScore,
   scoreCommands,
 } from "../evaluate_commands.ts";
-import type { InferenceChoice, Precision } from "../generator/engine.ts";
 import { Bashling } from "../generator/generator.ts";
 import { checkOptions, type GenerateOptions } from "../generator/options.ts";
+import { engineFlags } from "./engine_flags.ts";
 import { COMMON_FLAGS, Flags, usage } from "./flags.ts";
 import { grouped, table, writeNote, writeOut } from "./output.ts";
 import { UsageError } from "./usage.ts";
@@ -108,15 +108,14 @@ export async function evaluateFiles(args: string[]): Promise<number> {
       }
     }
   }
+  const engine = engineFlags(flags);
   const abort = new AbortController();
   const interrupt = () => abort.abort();
   Deno.addSignalListener("SIGINT", interrupt);
   try {
     using model = await Bashling.load({
       weights: flags.text("weights"),
-      backend: flags.text("backend") as InferenceChoice | undefined,
-      precision: flags.text("precision") as Precision | undefined,
-      threads: flags.whole("threads"),
+      ...engine,
       streams: commands ? COMMAND_STREAMS : 1,
     });
     const options = (what: string): EvaluationOptions => ({

@@ -56,17 +56,28 @@ export class Flags {
       alias: { help: "h" },
       unknown: (arg: string, key?: string) => {
         if (key === undefined) return true;
+        const empty = flags.find(({ name }) => key === `${name}=`); // as in --seed=
+        if (empty) throw valueMissing(empty);
         const close = nearest(key, flags.map(({ name }) => name));
         const remedy = close ? `did you mean --${close}?` : `see ${command} --help.`;
         throw new UsageError(`There is no flag ${arg.replace(/=.*$/s, "")}: ${remedy}`);
       },
     });
+    const end = args.indexOf("--");
+    for (const arg of end < 0 ? args : args.slice(0, end)) {
+      const [, name, given] = arg.match(/^--([^=]+)=(.+)$/s) ?? [];
+      const isSwitch = flags.some((flag) => flag.name === name && flag.value === undefined);
+      if (isSwitch && given !== "true" && given !== "false") {
+        throw new UsageError(`--${name} takes no value: leave =${given} out.`);
+      }
+    }
     this.positional = parsed._ as string[];
     this.#values = parsed;
-    for (const { name, value, repeatable } of flags) {
+    for (const flag of flags) {
+      const { name, value, repeatable } = flag;
       const values = value === undefined ? [] : parsed[name] as string[];
       if (values.includes("")) {
-        throw new UsageError(`--${name} needs a value: write --${name} ${value}, or --${name}=-1.`);
+        throw valueMissing(flag);
       }
       if (values.length > 1 && !repeatable) {
         throw new UsageError(`--${name} was given ${values.length} times: give it once.`);
@@ -113,6 +124,14 @@ export class Flags {
     }
     return value;
   }
+}
+
+function valueMissing({ name, value }: FlagInfo): UsageError {
+  return new UsageError(
+    value === undefined
+      ? `--${name} takes no value: leave = out.`
+      : `--${name} needs a value: write --${name} ${value}, or --${name}=-1.`,
+  );
 }
 
 /** Turns the library's complaint about an option into one about a flag. */

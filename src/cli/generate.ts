@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { InferenceChoice, Precision } from "../generator/engine.ts";
 import type { Explanation, GenerationResult, Piece } from "../generator/generation.ts";
 import { Bashling } from "../generator/generator.ts";
 import { checkCompleteOptions, checkOptions, type CompleteOptions } from "../generator/options.ts";
 import type { Verdict } from "../safety/verdict.ts";
+import { engineFlags } from "./engine_flags.ts";
 import { COMMON_FLAGS, Flags, usage } from "./flags.ts";
 import { readStdin, writeError, writeNote, writeOut } from "./output.ts";
 import { UsageError } from "./usage.ts";
@@ -79,6 +79,7 @@ export async function generate(args: string[]): Promise<number> {
     checkOptions(options);
     checkCompleteOptions({ ...options, ...choice });
   });
+  const engine = engineFlags(flags);
   const chooses = choice.bestOf !== undefined || choice.refuse !== undefined;
   if (chooses && options.explain) {
     throw new UsageError("--explain tells of one script: leave --best-of and --refuse out.");
@@ -97,10 +98,8 @@ export async function generate(args: string[]): Promise<number> {
   const interrupt = new Interrupt();
   const loading = Bashling.load({
     weights: flags.text("weights"),
-    backend: flags.text("backend") as InferenceChoice | undefined,
-    precision: flags.text("precision") as Precision | undefined,
+    ...engine,
     streams: choice.bestOf,
-    threads: flags.whole("threads"),
   });
   const reading = interactive ? "" : words.join(" ") === "-" ? readStdin() : words.join(" ");
   const [loaded, read] = await Promise.allSettled([loading, reading]);

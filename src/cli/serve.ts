@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { InferenceChoice, Precision } from "../generator/engine.ts";
 import { ApiKeys, Cors } from "../server/guard.ts";
 import { Service, type ServiceSettings } from "../server/service.ts";
+import { engineFlags } from "./engine_flags.ts";
 import { COMMON_FLAGS, Flags } from "./flags.ts";
 import { writeOut } from "./output.ts";
 import { UsageError } from "./usage.ts";
@@ -31,7 +31,7 @@ Limits
   --streams N                scripts made at once (16)
   --queue N                  scripts that may wait; more are refused with 429 (256)
   --max-choices N            scripts that one request may have made (16)
-  --max-tokens N             tokens that a script may be asked to have (the context)
+  --max-tokens N             tokens that a script may be asked to have (no limit)
   --max-body BYTES           of a request (1000000)
   --deadline SECONDS         for an answer (60)
   --body-timeout SECONDS     for a request's body to come (10)
@@ -64,17 +64,24 @@ export async function serve(args: string[], called: string): Promise<number> {
   } catch (error) {
     throw new Error(listenError(error, settings, called), { cause: error });
   }
-  const ended = endOnSignals(service, grace);
+  const { signalled, ended } = endOnSignals(service, grace);
   try {
-    await Promise.race([service.ready, ended]);
+    const ready = service.ready.then(() => true);
+    if (!await Promise.race([signalled.then(() => false), ready])) {
+      await ended;
+      return 0;
+    }
   } catch (error) {
-    if (await Promise.race([ended.then(() => true), false])) return 0;
     await service.close(0, true);
     throw error;
   }
   const { hostname, port } = service.address;
   const name = hostname.includes(":") ? `[${hostname}]` : hostname;
-  writeOut(`serving ${settings.name} at http://${name}:${port}\n`);
+  try {
+    writeOut(`serving ${settings.name} at http://${name}:${port}\n`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error; // it serves, read or not
+  }
   await dropPermissions(settings);
   await ended;
   return 0;
@@ -109,10 +116,8 @@ async function settingsOf(flags: Flags): Promise<{ settings: ServiceSettings; gr
       name: nameOf(flags.text("name") ?? "bashling"),
       model: {
         weights: flags.text("weights"),
-        backend: flags.text("backend") as InferenceChoice | undefined,
-        precision: flags.text("precision") as Precision | undefined,
+        ...engineFlags(flags),
         streams: whole("streams", 16, 1, MOST_STREAMS),
-        threads: flags.whole("threads"),
       },
       queue: whole("queue", 256, 1, MOST_WAITING),
       keys: await readKeys(flags.text("api-keys")),
@@ -172,9 +177,15 @@ function listenError(error: unknown, { host, port }: ServiceSettings, called: st
   return `Listening on ${where} is not possible (${reason}): give another --host or --port.`;
 }
 
-/** Lets the service go down on SIGTERM and SIGINT; a second signal ends the process at once. */
-function endOnSignals(service: Service, grace: number): Promise<void> {
-  const ended = Promise.withResolvers<void>();
+/**
+ * Lets the service go down on SIGTERM and SIGINT; a second signal ends the process at once.
+ * @returns When the first signal came, and when the service is down after it.
+ */
+function endOnSignals(
+  service: Service,
+  grace: number,
+): { signalled: Promise<void>; ended: Promise<void> } {
+  const signalled = Promise.withResolvers<void>(), ended = Promise.withResolvers<void>();
   let isSecond = false;
   const signals: Record<string, number> = Deno.build.os === "windows"
     ? { SIGINT: 130, SIGBREAK: 149 }
@@ -183,10 +194,11 @@ function endOnSignals(service: Service, grace: number): Promise<void> {
     Deno.addSignalListener(signal as Deno.Signal, () => {
       if (isSecond) Deno.exit(code);
       isSecond = true;
+      signalled.resolve(); // before the service is closed, which ends the loading with an error
       service.close(grace, true).then(ended.resolve, ended.reject);
     });
   }
-  return ended.promise;
+  return { signalled: signalled.promise, ended: ended.promise };
 }
 
 /** Gives back what is not needed any more once it listens and the model is loaded. */

@@ -31,14 +31,17 @@ export async function tokenize(args: string[]): Promise<number> {
   const [decode, idsOnly, json] = [flags.has("decode"), flags.has("ids"), flags.has("json")];
   if (decode && idsOnly) throw new UsageError("--decode prints text, not --ids: give one of them.");
   const file = flags.text("file");
+  const named = flags.text("tokenizer");
   const words = flags.positional;
   if ((file === undefined) === (words.length === 0)) {
     throw new UsageError("Give either a text, - for stdin, or --file FILE.");
   }
   const [tokenizer, text] = await Promise.all([
-    Tokenizer.load(flags.text("tokenizer") ?? new URL("tokenizer.json", SHIPPED_WEIGHTS)),
+    named === undefined
+      ? Tokenizer.load(new URL("tokenizer.json", SHIPPED_WEIGHTS))
+      : reading(named, Tokenizer.load(named)),
     file !== undefined
-      ? Deno.readTextFile(file)
+      ? reading(file, Deno.readTextFile(file))
       : words.join(" ") === "-"
       ? readStdin()
       : words.join(" "),
@@ -62,6 +65,21 @@ export async function tokenize(args: string[]): Promise<number> {
     writeNote(`${grouped(ids.length)} tokens, ${grouped(bytes)} bytes${ratio}\n`);
   }
   return 0;
+}
+
+/** Tells what is wrong where a file that the user named cannot be read. */
+async function reading<T>(file: string, result: Promise<T>): Promise<T> {
+  try {
+    return await result;
+  } catch (cause) {
+    const reason = cause instanceof Deno.errors.NotFound
+      ? "there is none"
+      : cause instanceof Deno.errors.IsADirectory
+      ? "it is a folder"
+      : undefined;
+    if (!reason) throw cause;
+    throw new Error(`Cannot read the file ${file}: ${reason}; check the name.`, { cause });
+  }
 }
 
 function parseIds(text: string, vocabSize: number): number[] {

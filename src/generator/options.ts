@@ -106,10 +106,11 @@ const RANGES: Record<
 
 const MOST_STOPS = 16;
 
-const MOST_BIASES = 300;
+/** Most tokens that `logitBias` may name. */
+export const MOST_BIASES = 300;
 
 /** Fewest tokens to which a prompt can be cut: its shebang line and a few words. */
-const LEAST_PROMPT = 8;
+export const LEAST_PROMPT = 8;
 
 const OTHERS = ["logitBias", "stop", "signal", "truncate", "syntax", "verdict", "explain"];
 

@@ -63,7 +63,7 @@ export class App {
       "/page.css": get(({ request }) => pageResponse("page.css", request), true),
       "/health": get(() => Response.json({ status: "ok" }), true),
       "/ready": get(() => this.#readiness(), true),
-      "/openapi.json": get(() => Response.json(openapi(options.name)), true),
+      "/openapi.json": get(() => Response.json(openapi(options.name, options)), true),
       "/metrics": get(() =>
         new Response(metrics.text(), {
           headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
@@ -170,8 +170,7 @@ export class App {
       exchange.client = await keys.check(request.headers) ?? exchange.client;
       if (request.method === "POST") limiter.take(exchange.client);
     }
-    const response = await route.handlers[request.method](exchange);
-    return request.method === "HEAD" ? new Response(null, response) : response;
+    return await route.handlers[request.method](exchange); // Deno leaves the body of a HEAD out
   }
 
   #failure(error: unknown, { id, fields }: Exchange): Response {

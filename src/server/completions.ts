@@ -5,7 +5,7 @@
  */
 
 import { bestFirst } from "../generator/choose.ts";
-import { checkOptions } from "../generator/options.ts";
+import { type CheckedOptions, checkOptions } from "../generator/options.ts";
 import { promptTokens, PromptTooLongError, scriptBeginning } from "../generator/prompt.ts";
 import { ApiError } from "./api_error.ts";
 import { type BodyLimits, readJson } from "./body.ts";
@@ -77,7 +77,8 @@ export class Completions {
         code: "model_not_found",
       });
     }
-    for (const prompt of ask.prompts) checkPrompt(model, prompt, ask);
+    const options = checkFields(model, ask);
+    for (const prompt of ask.prompts) checkPrompt(model, prompt, ask, options);
     if (logPrompts) fields.prompts = ask.prompts;
     Object.assign(fields, { stream: ask.stream, choices: ask.prompts.length * ask.bestOf });
 
@@ -89,6 +90,7 @@ export class Completions {
     const controller = new AbortController();
     const gone = () => controller.abort(new ClientGone("The client has left."));
     request.signal.addEventListener("abort", gone);
+    if (request.signal.aborted) gone(); // it left while its body was read
     const timer = setTimeout(() => {
       controller.abort(
         new ApiError(503, `No end within ${deadline / 1000} s: ask for less, or try again later.`, {
@@ -141,6 +143,7 @@ export class Completions {
       log.info("answer broke off", { id, error: reasonOf(error) });
     });
     return await wholeAnswer(value, {
+      id,
       onBegun: () => hasBegun = true,
       onGone: () => controller.abort(new ClientGone("The client has left.")),
     });
@@ -152,6 +155,7 @@ export class Completions {
     const begun = Promise.withResolvers<void>();
     let hasBegun = false;
     const events = new EventStream({
+      id,
       writeTimeout,
       onGone: (slow) =>
         controller.abort(new ClientGone(slow ? "too slow" : "The client has left.")),
@@ -249,21 +253,48 @@ const reasonOf = (error: Error): string | null =>
   error instanceof ApiError ? error.code : error.message;
 
 /** The jobs for each prompt. */
-function jobsOf({ prompts, bestOf, options }: Ask): JobRequest[][] {
+function jobsOf(ask: Ask): JobRequest[][] {
+  const { prompts, bestOf, options } = ask, param = promptParam(ask);
   return prompts.map((prompt) =>
     Array.from({ length: bestOf }, (_, i) => ({
       prompt,
+      param,
       options: { ...options, seed: options.seed + i },
     }))
   );
 }
 
-/** @throws {ApiError} 400 if a prompt, or an option, cannot be. */
-function checkPrompt({ tokenizer, config, generation }: LoadedModel, prompt: string, ask: Ask) {
-  const { contextLength } = config;
+/** Field of a request in which its prompts came. */
+const promptParam = ({ kind }: Ask): string => kind === "chat" ? "messages" : "prompt";
+
+/** @throws {ApiError} 400 if a field cannot be, though it is as the schema says. */
+function checkFields(model: LoadedModel, { options }: Ask): CheckedOptions {
+  const { tokenizer: { vocabSize }, generation } = model;
   try {
-    const checked = checkOptions(ask.options, generation);
-    promptTokens(tokenizer, scriptBeginning(prompt), { ...checked, contextLength });
+    const checked = checkOptions(options, generation);
+    const foreign = Object.keys(checked.logitBias).find((id) => Number(id) >= vocabSize);
+    if (foreign === undefined) return checked;
+    throw new RangeError(`logitBias has token ${foreign}, expected ids below ${vocabSize}.`);
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    // The schema does not tell of the ids of logit_bias, nor of half a character in stop.
+    const message = error.message.replace(/^logitBias/, "logit_bias");
+    throw new ApiError(400, message, {
+      param: message.match(/^\w+/)?.[0],
+      code: "invalid_value",
+    });
+  }
+}
+
+/** @throws {ApiError} 400 if a prompt cannot be. */
+function checkPrompt(
+  { tokenizer, config: { contextLength } }: LoadedModel,
+  prompt: string,
+  ask: Ask,
+  options: CheckedOptions,
+): void {
+  try {
+    promptTokens(tokenizer, scriptBeginning(prompt), { ...options, contextLength });
   } catch (error) {
     if (error instanceof PromptTooLongError) {
       const { tokens } = error;
@@ -271,14 +302,14 @@ function checkPrompt({ tokenizer, config, generation }: LoadedModel, prompt: str
         400,
         `The prompt has ${tokens} tokens and the model's context ${contextLength}: shorten it, or set truncate_prompt_tokens to -1.`,
         {
-          param: "prompt",
+          param: promptParam(ask),
           code: "context_length_exceeded",
           extra: { n_prompt_tokens: tokens, n_ctx: contextLength },
         },
       );
     }
     if (error instanceof RangeError || error instanceof TypeError) {
-      throw new ApiError(400, error.message, { param: "prompt", code: "invalid_value" });
+      throw new ApiError(400, error.message, { param: promptParam(ask), code: "invalid_value" });
     }
     throw error;
   }

@@ -8,8 +8,12 @@
  * @module
  */
 
+import { cutOff } from "./whole_answer.ts";
+
 /** Options of an {@linkcode EventStream}. */
 export interface EventStreamOptions {
+  /** Of the request. */
+  id: string;
   /** Milliseconds for which a reader may read nothing while something waits for it. */
   writeTimeout: number;
   /** Called when the reader has left, or was cut off because it was too slow. */
@@ -98,7 +102,7 @@ export class EventStream {
     clearTimeout(this.#timer);
     if (this.#ended) return;
     this.#ended = true;
-    if (slow) this.#controller.error(new Error("The reader is too slow."));
+    if (slow) this.#controller.error(cutOff(this.#options.id));
     this.#options.onGone(slow);
   }
 }

@@ -31,15 +31,14 @@ export class ApiKeys {
   }
 
   /**
-   * Reads keys from a text: one in a line or between commas, as `key` or `name:key`. Empty lines and
-   * those that start with `#` are passed over.
+   * Reads keys from a text: one in a line or between commas, as `key` or `name:key`. A `#` at the
+   * start of a line, or after a space or a comma, begins a comment that the line's end ends.
    *
    * @throws {RangeError} if a key is shorter than 16 characters or has other than visible ASCII ones.
    */
   static async parse(text: string): Promise<ApiKeys> {
-    const entries = text.split(/[\n,]/).map((line) => line.trim()).filter((line) =>
-      line !== "" && !line.startsWith("#")
-    );
+    const uncommented = text.replace(/(^|[\s,])#.*$/gm, "$1");
+    const entries = uncommented.split(/[\n,]/).map((entry) => entry.trim()).filter(Boolean);
     const keys = entries.map(async (entry, i): Promise<ApiKey> => {
       const [, name = `key-${i + 1}`, key] = entry.match(/^(?:([\w.-]{1,64}):)?(.*)$/)!;
       if (!/^[\x21-\x7e]{16,512}$/.test(key)) {

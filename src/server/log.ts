@@ -17,6 +17,11 @@ export interface LogSink {
 /** Lines that may wait to be written. */
 const MOST_WAITING = 1000;
 
+/** A line without its end. */
+export function logLine(level: "info" | "error", event: string, fields: LogFields = {}): string {
+  return JSON.stringify({ time: new Date().toISOString(), level, event, ...fields });
+}
+
 /** Writes JSON lines, in order, without making anyone wait. */
 export class Log {
   readonly #sink: LogSink;
@@ -52,8 +57,7 @@ export class Log {
 
   #line(level: "info" | "error", event: string, fields: LogFields): void {
     if (this.#waiting.length >= MOST_WAITING) return this.#lose(1);
-    const time = new Date().toISOString();
-    this.#waiting.push(JSON.stringify({ time, level, event, ...fields }) + "\n");
+    this.#waiting.push(logLine(level, event, fields) + "\n");
     this.#writing ??= this.#write();
   }
 
@@ -62,9 +66,8 @@ export class Log {
     while (this.#waiting.length > 0) {
       const lines = this.#waiting, lost = this.#lostLines;
       this.#waiting = [];
-      const time = new Date().toISOString();
-      const told = { time, level: "error", event: "log lines were lost", lines: lost };
-      const text = (lost > 0 ? JSON.stringify(told) + "\n" : "") + lines.join("");
+      const told = logLine("error", "log lines were lost", { lines: lost });
+      const text = (lost > 0 ? told + "\n" : "") + lines.join("");
       try {
         await this.#sink.write(this.#encoder.encode(text));
         this.#lostLines -= lost;

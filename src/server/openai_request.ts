@@ -5,6 +5,7 @@
  * @module
  */
 
+import { LEAST_PROMPT, MOST_BIASES } from "../generator/options.ts";
 import { ApiError } from "./api_error.ts";
 import type { JobOptions } from "./messages.ts";
 import { checkObject, type Refused, type Schema } from "./schema.ts";
@@ -90,6 +91,7 @@ const SAMPLING: Record<string, Schema> = {
   logit_bias: {
     type: "object",
     description: "Makes tokens, by their ids, likelier or less likely.",
+    maxProperties: MOST_BIASES,
     additionalProperties: { type: "number", minimum: -100, maximum: 100 },
   },
   seed: {
@@ -113,10 +115,11 @@ const SAMPLING: Record<string, Schema> = {
   },
   n: { type: "integer", description: "Scripts to give.", default: 1, minimum: 1, maximum: 128 },
   truncate_prompt_tokens: {
-    type: "integer",
     description: "Cut a longer prompt to so many tokens, its end; -1: to what the context holds.",
-    minimum: -1,
-    maximum: 1_000_000,
+    anyOf: [
+      { type: "integer", minimum: LEAST_PROMPT, maximum: 1_000_000 },
+      { type: "integer", minimum: -1, maximum: -1 },
+    ],
   },
   syntax: {
     type: "string",
@@ -303,13 +306,14 @@ export function chatAsk(body: unknown, limits: AskLimits): Ask {
     fields.max_tokens = max_completion_tokens;
   }
   const messages = fields.messages as { role: string; content?: string | { text: string }[] }[];
-  const content = messages.findLast(({ role }) => role === "user")?.content;
-  if (!content) {
+  const message = messages.findLast(({ role }) => role === "user");
+  if (!message) {
     throw new ApiError(400, "There is no message of the role user: add one.", {
       param: "messages",
       code: "invalid_value",
     });
   }
+  const content = message.content ?? "";
   const prompt = typeof content === "string" ? content : content.map(({ text }) => text).join("\n");
   return { ...commonAsk(fields, "chat", [prompt], limits), echo: true };
 }

@@ -6,7 +6,7 @@
  */
 
 import denoJson from "../../deno.json" with { type: "json" };
-import { CHAT_SCHEMA, COMPLETION_SCHEMA } from "./openai_request.ts";
+import { type AskLimits, CHAT_SCHEMA, COMPLETION_SCHEMA } from "./openai_request.ts";
 import type { Schema } from "./schema.ts";
 import { DETOKENIZE_SCHEMA, TOKENIZE_SCHEMA } from "./tokens.ts";
 
@@ -20,9 +20,17 @@ interface Operation {
   isPublic?: boolean;
   /** Statuses other than 200 that are answered in the same form. */
   also?: Record<number, string>;
+  /** Further statuses that are answered with an error. */
+  errors?: Record<number, string>;
 }
 
 const JSON_TYPE = "application/json";
+
+const NO_MODEL = "There is no such model.";
+
+const NOT_READY =
+  "The model is being loaded or started again, the service is going down, or the answer was not " +
+  "ready in time; Retry-After tells how long to wait.";
 
 const OPERATIONS: Record<string, Record<string, Operation>> = {
   "/v1/completions": {
@@ -31,6 +39,7 @@ const OPERATIONS: Record<string, Record<string, Operation>> = {
       summary: "Write scripts.",
       body: COMPLETION_SCHEMA,
       gives: [JSON_TYPE, "text/event-stream"],
+      errors: { 404: NO_MODEL },
     },
   },
   "/v1/chat/completions": {
@@ -39,10 +48,16 @@ const OPERATIONS: Record<string, Record<string, Operation>> = {
       summary: "Write a script for the last message of the user.",
       body: CHAT_SCHEMA,
       gives: [JSON_TYPE, "text/event-stream"],
+      errors: { 404: NO_MODEL },
     },
   },
   "/v1/models": {
-    get: { id: "listModels", summary: "The model that is served.", gives: [JSON_TYPE] },
+    get: {
+      id: "listModels",
+      summary: "The model that is served.",
+      gives: [JSON_TYPE],
+      errors: { 503: NOT_READY },
+    },
   },
   "/tokenize": {
     post: {
@@ -83,61 +98,87 @@ const OPERATIONS: Record<string, Record<string, Operation>> = {
   },
 };
 
+/** Statuses of every request. */
+const ERRORS: Record<number, string> = {
+  403: "It listens for its own machine and was called by another name.",
+  500: "A fault of the service.",
+};
+
 /** Statuses of every request that has a body. */
 const BODY_ERRORS: Record<number, string> = {
   400: "A field is wrong, or the prompt is too long; both counts are told then.",
-  404: "There is no such model.",
   408: "The body came too slowly.",
   413: "The body is too large.",
   415: "The body is not application/json.",
   429: "The queue is full or the rate limit is reached; Retry-After tells how long to wait.",
-  503: "The model is being loaded or started again, or the service is going down.",
+  503: NOT_READY,
 };
 
-const ERROR: Schema = {
+const ERROR = {
   type: "object",
   required: ["error"],
   properties: {
     error: {
       type: "object",
-      required: ["message", "type"],
+      required: ["message", "type", "param", "code"],
       properties: {
         message: { type: "string", description: "A sentence and a remedy." },
         type: { type: "string" },
-        param: { type: "string", description: "The field that is wrong, or null." },
-        code: { type: "string", description: "Short name of what is wrong, or null." },
+        param: { type: ["string", "null"], description: "The field that is wrong." },
+        code: { type: ["string", "null"], description: "Short name of what is wrong." },
       },
-      additionalProperties: {},
     },
   },
 };
 
-/** The document. */
-export function openapi(model: string): Record<string, unknown> {
+/**
+ * The document.
+ * @param model Name of the model.
+ * @param limits What this service allows, where that is less than the schemas say.
+ */
+export function openapi(model: string, limits: AskLimits): Record<string, unknown> {
+  const { maxChoices, maxTokens } = limits;
+  const most = {
+    n: maxChoices,
+    best_of: maxChoices,
+    max_tokens: maxTokens,
+    max_completion_tokens: maxTokens,
+  };
   const paths = Object.entries(OPERATIONS).map(([path, operations]) => [
     path,
-    Object.fromEntries(Object.entries(operations).map(([method, one]) => [method, operation(one)])),
+    Object.fromEntries(
+      Object.entries(operations).map(([method, one]) => [method, operation(one, most)]),
+    ),
   ]);
   return {
     openapi: "3.1.0",
     info: {
       title: "Bashling",
       version: denoJson.version,
-      description: `Writes bash from English. The model is called ${model}.`,
+      description: `Writes bash from English. The model is called ${model}. A field of a ` +
+        "request that is null counts as absent.",
     },
     paths: Object.fromEntries(paths),
     components: {
       schemas: { Error: ERROR },
-      securitySchemes: { key: { type: "http", scheme: "bearer" } },
+      securitySchemes: {
+        key: { type: "http", scheme: "bearer" },
+        header: { type: "apiKey", in: "header", name: "X-API-Key" },
+      },
     },
-    security: [{ key: [] }, {}],
+    security: [{ key: [] }, { header: [] }, {}],
   };
 }
 
-function operation({ id, summary, body, gives, isPublic, also = {} }: Operation) {
+function operation(
+  { id, summary, body, gives, isPublic, also = {}, errors: own = {} }: Operation,
+  most: Record<string, number>,
+) {
   const errors = {
+    ...ERRORS,
     ...(isPublic ? {} : { 401: "A key is needed." }),
     ...(body ? BODY_ERRORS : {}),
+    ...own,
   };
   const content = Object.fromEntries(gives.map((type) => [type, {}]));
   const alike = Object.entries({ 200: "As asked.", ...also })
@@ -151,8 +192,31 @@ function operation({ id, summary, body, gives, isPublic, also = {} }: Operation)
     summary,
     ...(isPublic ? { security: [] } : {}),
     ...(body
-      ? { requestBody: { required: true, content: { [JSON_TYPE]: { schema: body } } } }
+      ? {
+        requestBody: { required: true, content: { [JSON_TYPE]: { schema: closed(body, most) } } },
+      }
       : {}),
     responses: Object.fromEntries([...alike, ...answers]),
+  };
+}
+
+/**
+ * A schema as others read it: members that it does not name are forbidden, which the service takes for
+ * granted and JSON Schema does not, and no maximum is above what this service allows.
+ */
+function closed(schema: Schema, most: Record<string, number> = {}): Schema {
+  const { properties, items, anyOf, additionalProperties = false } = schema;
+  const within = ([name, one]: [string, Schema]): [string, Schema] => [
+    name,
+    { ...closed(one), ...(name in most ? { maximum: Math.min(one.maximum!, most[name]) } : {}) },
+  ];
+  return {
+    ...schema,
+    ...(schema.type === "object" ? { additionalProperties } : {}),
+    ...(properties
+      ? { properties: Object.fromEntries(Object.entries(properties).map(within)) }
+      : {}),
+    ...(items ? { items: closed(items) } : {}),
+    ...(anyOf ? { anyOf: anyOf.map((one) => closed(one)) } : {}),
   };
 }

@@ -24,6 +24,8 @@ import type { Metrics, Phase } from "./metrics.ts";
 /** A script to be generated. */
 export interface JobRequest {
   prompt: string;
+  /** Field of the request in which the prompt came. */
+  param: string;
   options: JobOptions;
   /** Called with each piece as it comes. */
   onPiece?: (piece: Piece) => void;
@@ -311,7 +313,10 @@ export class EngineRoom {
     this.#running.delete(job.id);
     this.#queue.done(job.client);
     if (event.kind === "refused") {
-      this.#fail(job, new ApiError(400, event.message, { code: "invalid_value", param: "prompt" }));
+      this.#fail(
+        job,
+        new ApiError(400, event.message, { code: "invalid_value", param: job.param }),
+      );
     } else this.#finish(job, event.result);
   }
 

@@ -20,6 +20,8 @@ export interface Schema {
   minItems?: number;
   maxItems?: number;
   items?: Schema;
+  /** Most members of an object. */
+  maxProperties?: number;
   properties?: Readonly<Record<string, Schema>>;
   required?: readonly string[];
   /** Schema of members that `properties` does not name; `false` forbids them. */
@@ -42,7 +44,9 @@ export function checkObject(
   refused: Refused = {},
 ): Record<string, unknown> {
   if (!isObject(value)) {
-    throw new ApiError(400, `The body is ${kindOf(value)}, expected a JSON object.`);
+    throw new ApiError(400, `The body is ${kindOf(value)}, expected a JSON object.`, {
+      code: "invalid_value",
+    });
   }
   const given = Object.entries(value).filter(([, member]) => member !== null);
   const known = schema.properties ?? {};
@@ -124,10 +128,14 @@ function fault(value: unknown, schema: Schema, path: string): string | undefined
 
 function memberFault(
   value: Record<string, unknown>,
-  { properties = {}, required = [], additionalProperties: others = false }: Schema,
+  { properties = {}, required = [], additionalProperties: others = false, ...limits }: Schema,
   path: string,
 ): string | undefined {
-  for (const [name, member] of Object.entries(value)) {
+  const members = Object.entries(value), { maxProperties: most = Infinity } = limits;
+  if (members.length > most) {
+    return `${path} has ${members.length} members, expected at most ${most}.`;
+  }
+  for (const [name, member] of members) {
     const schema = Object.hasOwn(properties, name) ? properties[name] : others;
     if (!schema) return `${path} has no field ${brief(name)}: leave it out.`;
     if (member === null && !required.includes(name)) continue;

@@ -102,7 +102,17 @@ export class Service {
       spawn,
     });
     this.ready = room.ready;
-    this.#app = app = new App({ ...others, host, cors, limiter, room, metrics, log });
+    this.#app = app = new App({
+      ...others,
+      // A name such as 127.1 may be one of this machine alone.
+      host: this.address.hostname,
+      allowedHosts: [...others.allowedHosts, host.toLowerCase()],
+      cors,
+      limiter,
+      room,
+      metrics,
+      log,
+    });
     log.info("listening", { host: this.address.hostname, port: this.address.port });
   }
 

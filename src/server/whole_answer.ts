@@ -8,6 +8,8 @@
  * @module
  */
 
+import { logLine } from "./log.ts";
+
 /** Milliseconds that an answer may take without a sign. */
 export const PATIENCE = 1000;
 
@@ -17,15 +19,23 @@ export const BEAT = 500;
 const encoder = new TextEncoder();
 
 /**
+ * What the body of an answer fails with to cut its connection. Deno prints it on stderr, where the log
+ * is, so it is a line of the log.
+ * @param id Of the request.
+ */
+export const cutOff = (id: string): string => logLine("info", "connection cut", { id });
+
+/**
  * A value as JSON. One that fails within a second rejects; what fails later cuts the connection, as the
  * status is sent by then.
  *
+ * @param id Of the request.
  * @param onBegun Called if the answer begins before the value is there.
  * @param onGone Called when the client has left after that.
  */
 export async function wholeAnswer(
   value: Promise<unknown>,
-  { onBegun, onGone }: { onBegun: () => void; onGone: () => void },
+  { id, onBegun, onGone }: { id: string; onBegun: () => void; onGone: () => void },
 ): Promise<Response> {
   const late = Promise.withResolvers<"late">();
   const timer = setTimeout(() => late.resolve("late"), PATIENCE);
@@ -46,9 +56,9 @@ export async function wholeAnswer(
         clearInterval(beat);
         controller.enqueue(encoder.encode(JSON.stringify(value)));
         controller.close();
-      }).catch((error) => {
+      }).catch(() => {
         clearInterval(beat);
-        controller.error(error);
+        controller.error(cutOff(id)); // whoever gave the value knows why
       });
     },
     cancel() {

@@ -11,6 +11,7 @@
 import type { Backend, DType, Ops, Program, Tensor } from "../backend.ts";
 import { checked, checkShape, checkView, checkWrite, sizeOf } from "../checked.ts";
 import { readResource } from "../../resource.ts";
+import { MOST_THREADS } from "../select.ts";
 import { Allocator } from "./allocator.ts";
 import { Control, HEAP_START, THREAD_SCRATCH } from "./opcodes.ts";
 import { Pace } from "./pace.ts";
@@ -31,8 +32,6 @@ export interface Kernels {
 
 /** Most pages of 64 KiB that the memory is asked to grow to: 4 GiB, less where that is refused. */
 const PAGES = [65536, 32768, 16384];
-/** More threads than this have not been tried. */
-const MOST_THREADS = 64;
 /** Threads used unless told otherwise are the machine's, up to this many. */
 const DEFAULT_THREADS = 8;
 

@@ -67,12 +67,14 @@ async function ask() {
       throw new Error((await response.json()).error.message);
     }
     let end;
-    for await (const { choices: [choice], usage, error } of events(response.body)) {
+    // The event of an error has no choices.
+    for await (const { choices: [choice] = [], usage, error } of events(response.body)) {
       if (error) throw new Error(error.message);
       script.textContent += choice?.text ?? "";
       if (choice?.finish_reason) end = choice;
       tokens = usage?.completion_tokens ?? tokens;
     }
+    if (!end) throw new Error("The answer broke off: ask again.");
     const seconds = (performance.now() - started) / 1000;
     const why = end.finish_reason === "stop" ? "finished" : "cut at the limit";
     status.textContent = `${why}, ${tokens} tokens in ${seconds.toFixed(2)} s, seed ${end.seed}`;
