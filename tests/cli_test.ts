@@ -105,6 +105,7 @@ Deno.test("bashling exits with 2 and a remedy when it is used wrongly", async ()
     [["generate", "--backend=cuda", "x"], "--backend is cuda, expected one of auto, wasm"],
     [["serve", "--precision=int4"], "--precision is int4, expected one of auto, int8, f32."],
     [["eval", "--backend=webgpu", "--threads=2", "--pairs=x"], "leave --threads out."],
+    [["train", "--data=x", "--threads=0"], "--threads is 0, expected a whole number from 1 to 64."],
     [["doctor", "x"], "doctor takes no arguments: leave x out."],
   ];
   const results = await Promise.all(wrong.map(([args]) => bashling(args)));
@@ -113,6 +114,14 @@ Deno.test("bashling exits with 2 and a remedy when it is used wrongly", async ()
     assertStringIncludes(stderr, wrong[i][1]);
     assertMatch(stderr, /^error: [^\n]*\n$/);
   }
+});
+
+Deno.test("bashling serve does not open to everyone because a variable for keys is empty", async () => {
+  const args = ["--allow-read", "--allow-net=127.0.0.1", "--allow-env=BASHLING_API_KEYS", MAIN];
+  const serve = [...args, "serve", "--port=0", "--weights", model];
+  const { code, stdout, stderr } = await finish(startDeno(serve, { BASHLING_API_KEYS: " " }));
+  assertEquals([code, stdout], [1, ""]);
+  assertMatch(stderr, /^error: There are no API keys in BASHLING_API_KEYS: [^\n]*\n$/);
 });
 
 Deno.test("the tasks that build refuse what they do not know, and build nothing", async () => {

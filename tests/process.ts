@@ -7,11 +7,11 @@ export interface Outcome {
   stderr: string;
 }
 
-/** Starts `deno run` with `args`, from the permissions on. */
-export function startDeno(args: string[]): Deno.ChildProcess {
+/** Starts `deno run` with `args`, from the permissions on, and more variables if need be. */
+export function startDeno(args: string[], env: Record<string, string> = {}): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-check", "--no-prompt", ...args],
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

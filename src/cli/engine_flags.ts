@@ -23,12 +23,7 @@ export interface EngineFlags {
 export function engineFlags(flags: Flags): EngineFlags {
   const backend = oneOf<InferenceChoice>(flags, "backend", [...BACKEND_CHOICES, "tfjs"]);
   const precision = oneOf(flags, "precision", PRECISIONS);
-  const threads = flags.whole("threads");
-  if (threads !== undefined && (threads < 1 || threads > MOST_THREADS)) {
-    throw new UsageError(
-      `--threads is ${threads}, expected a whole number from 1 to ${MOST_THREADS}.`,
-    );
-  }
+  const threads = checkThreads(flags.whole("threads"));
   if (threads !== undefined && !["auto", "wasm"].includes(backend ?? "auto")) {
     throw new UsageError(`The ${backend} backend has no threads to set: leave --threads out.`);
   }
@@ -36,6 +31,17 @@ export function engineFlags(flags: Flags): EngineFlags {
     throw new UsageError("The tfjs backend computes in f32 only: leave --precision out.");
   }
   return { backend, precision, threads };
+}
+
+/**
+ * Gives back what `--threads` says.
+ * @throws {UsageError} if so many threads cannot be.
+ */
+export function checkThreads(threads: number | undefined): number | undefined {
+  if (threads === undefined || threads >= 1 && threads <= MOST_THREADS) return threads;
+  throw new UsageError(
+    `--threads is ${threads}, expected a whole number from 1 to ${MOST_THREADS}.`,
+  );
 }
 
 function oneOf<Name extends string>(

@@ -146,7 +146,7 @@ function nameOf(name: string): string {
 /** API keys of a file and of the environment. */
 async function readKeys(file: string | undefined): Promise<ApiKeys> {
   const allowed = await Deno.permissions.query({ name: "env", variable: "BASHLING_API_KEYS" });
-  const environment = allowed.state === "granted" ? Deno.env.get("BASHLING_API_KEYS") ?? "" : "";
+  const environment = allowed.state === "granted" ? Deno.env.get("BASHLING_API_KEYS") : undefined;
   let inFile = "";
   if (file !== undefined) {
     try {
@@ -157,9 +157,13 @@ async function readKeys(file: string | undefined): Promise<ApiKeys> {
       });
     }
   }
-  const keys = await ApiKeys.parse(`${inFile}\n${environment}`);
-  if (keys.size === 0 && (file !== undefined || environment !== "")) {
-    throw new Error("There are no API keys where they should be: write one into each line.");
+  const keys = await ApiKeys.parse(`${inFile}\n${environment ?? ""}`);
+  // A secret that is missing must not open the service to everyone.
+  const place = file !== undefined ? file : environment !== undefined && "BASHLING_API_KEYS";
+  if (keys.size === 0 && place) {
+    throw new Error(
+      `There are no API keys in ${place}: write one into each line, or leave it out.`,
+    );
   }
   return keys;
 }

@@ -15,6 +15,7 @@ import { loadWeights } from "../model/weights.ts";
 import type { TrainingBackend } from "../trainer/create_engine.ts";
 import { type DataArgument, exists, resumeRun, type RunPlan, startRun } from "../trainer/run.ts";
 import type { TrainingSettings } from "../trainer/settings.ts";
+import { checkThreads } from "./engine_flags.ts";
 import { UsageError } from "./usage.ts";
 
 /** Text of `bashling train --help`. */
@@ -128,7 +129,7 @@ export async function train(args: string[], command: string): Promise<number> {
   }
   const place = {
     backend: backend as TrainingBackend,
-    threads: integer(flags, "threads"),
+    threads: checkThreads(integer(flags, "threads")),
     command,
   };
   const abort = new AbortController();
