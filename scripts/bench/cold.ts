@@ -107,6 +107,7 @@ async function watchLlama(source: string | URL, rounds: number): Promise<Times> 
       watchAll({
         args: [
           "run",
+          "--no-lock",
           "--quiet",
           "--allow-all",
           script.href,

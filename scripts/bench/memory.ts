@@ -27,7 +27,7 @@ export interface MemoryBenchOptions {
 async function probe(task: MemoryTask): Promise<MemoryReport> {
   const script = new URL("./memory_probe.ts", import.meta.url);
   const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", script.href, JSON.stringify(task)],
+    args: ["run", "--no-lock", "--quiet", "--allow-all", script.href, JSON.stringify(task)],
   });
   const { success, stdout, stderr } = await command.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
