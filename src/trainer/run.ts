@@ -277,17 +277,19 @@ async function follow(
       tokenizerJson: trainer.tokenizer.toJSON(),
     });
   };
-  let saved = trainer.step;
+  let saved = trainer.step, reported = trainer.step;
   try {
     for await (const step of trainer.run({ signal })) {
       await log.add({ kind: "train", seconds: seconds(), ...step });
       progress.show(step, steps, tokensPerStep);
       if (signal.aborted) break;
-      if (due(step.step, evalEvery, steps)) await validate();
-      if (due(step.step, saveEvery, steps)) {
+      const due = (every: number) => isDue(reported, step.step, every, steps);
+      if (due(evalEvery)) await validate();
+      if (due(saveEvery)) {
         await save();
         saved = step.step;
       }
+      reported = step.step;
     }
   } catch (error) {
     const lost = error instanceof DeviceLostError;
@@ -308,8 +310,12 @@ async function follow(
   return "interrupted";
 }
 
-const due = (step: number, every: number, last: number): boolean =>
-  step === last || (every > 0 && step % every === 0);
+/**
+ * Whether a multiple of `every` is among the steps after `reported` up to `step`: a GPU reports only
+ * every tenth, which seldom is such a multiple itself.
+ */
+const isDue = (reported: number, step: number, every: number, last: number): boolean =>
+  step === last || (every > 0 && Math.floor(step / every) > Math.floor(reported / every));
 
 function meanBitsPerByte(scores: Record<string, ValidationScore>): number {
   const values = Object.values(scores);

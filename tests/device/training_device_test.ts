@@ -49,6 +49,38 @@ Deno.test({
 });
 
 Deno.test({
+  name: "A run validates after the next report, where none comes at the step itself",
+  ignore: !webgpuAvailable,
+  fn: async () => {
+    const folder = await Deno.makeTempDir();
+    await Deno.writeTextFile(`${folder}/stories.txt`, TEXTS.join("<|endoftext|>"));
+    await Deno.writeTextFile(`${folder}/tokenizer.json`, tokenizer.toJSON());
+    const plan: RunPlan = {
+      stage: "language",
+      data: [{ path: `${folder}/stories.txt`, weight: 1 }],
+      stories: [],
+      storiesShare: 0,
+      valid: [{ path: `${folder}/stories.txt`, weight: 1 }],
+      config: CONFIG,
+      settings: { steps: 45, batchSize: 2, lr: 1e-3 },
+      evalEvery: 13,
+      saveEvery: 0,
+      tokenizer: `${folder}/tokenizer.json`,
+    };
+    const out = `${folder}/run`, place = { out, backend: "webgpu" as const, command: "" };
+    try {
+      assertEquals(await startRun(plan, place, new AbortController().signal), "finished");
+      const log = (await Deno.readTextFile(`${out}/log.jsonl`)).trim().split("\n")
+        .map((line) => JSON.parse(line));
+      const validated = log.filter(({ kind }) => kind === "validation").map(({ step }) => step);
+      assertEquals(validated, [20, 30, 40, 45]);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
   name: "A run whose device is lost says so and where it goes on, and --resume ends it",
   ignore: !webgpuAvailable,
   fn: async () => {
