@@ -108,9 +108,9 @@ export function usesGpu(contender: string): boolean {
 /** What runs WebGPU: nothing, a software adapter or a real one. */
 export type AdapterKind = "none" | "software" | "real";
 
-/** What runs WebGPU here. */
+/** What runs WebGPU here: the adapter that our backend opens. Without a wish it may be another. */
 export async function adapterKind(): Promise<AdapterKind> {
-  const adapter = await navigator.gpu?.requestAdapter();
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) return "none";
   return adapter.info.isFallbackAdapter ? "software" : "real";
 }

@@ -109,9 +109,9 @@ export async function doctor(args: string[]): Promise<number> {
 
 const rate = (tokensPerSecond = 0): string => `${grouped(Math.round(tokensPerSecond))} tokens/s`;
 
-/** The GPU that WebGPU offers, in words. */
+/** The GPU that WebGPU offers, in words: the one that our backend opens. */
 async function adapterInfo(): Promise<{ adapter: string; inSoftware: boolean }> {
-  const adapter = await navigator.gpu?.requestAdapter();
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) return { adapter: "none", inSoftware: false };
   const { vendor, architecture, description, device } = adapter.info;
   const name = description || [vendor, architecture, device].filter(Boolean).join(" ") || "unnamed";

@@ -10,7 +10,9 @@ import { Random } from "../../src/random.ts";
 import { webgpuAvailable } from "../adapter.ts";
 import { CapturedDevices } from "./captured_device.ts";
 
-const adapter = webgpuAvailable ? await navigator.gpu.requestAdapter() : undefined;
+const adapter = webgpuAvailable
+  ? await navigator.gpu.requestAdapter({ powerPreference: "high-performance" })
+  : undefined;
 
 const open = (options = {}) => WebGpuBackend.create({ allowFallback: true, ...options });
 

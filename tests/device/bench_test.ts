@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { benchCount } from "../../scripts/bench/count.ts";
 import { figures, goals, type PartReport } from "../../scripts/bench/figures.ts";
 import {
+  adapterKind,
   alternate,
   expectNear,
   median,
@@ -68,6 +69,20 @@ Deno.test("timeAll() takes out a runner that fails, and its row tells why", asyn
   assertEquals(fails.result.value, undefined);
   assertEquals(runs, 1);
   assert(works.result.value! > 0);
+});
+
+Deno.test("adapterKind() tells of the adapter that the backend opens", async () => {
+  const adapters = { "high-performance": false, "low-power": true };
+  const requestAdapter = ({ powerPreference = "low-power" }: GPURequestAdapterOptions = {}) =>
+    Promise.resolve({ info: { isFallbackAdapter: adapters[powerPreference] } });
+  const before = Object.getOwnPropertyDescriptor(navigator, "gpu");
+  Object.defineProperty(navigator, "gpu", { value: { requestAdapter }, configurable: true });
+  try {
+    assertEquals(await adapterKind(), "real");
+  } finally {
+    if (before) Object.defineProperty(navigator, "gpu", before);
+    else Reflect.deleteProperty(navigator, "gpu");
+  }
 });
 
 const options = (...args: string[]): Options => parse(args) as Options;

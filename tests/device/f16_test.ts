@@ -15,7 +15,9 @@ import { Trainer, type TrainerOptions } from "../../src/trainer/trainer.ts";
 import { webgpuAvailable } from "../adapter.ts";
 import { buildGraph, largeParameters, packedBatch } from "../graph.ts";
 
-const adapter = webgpuAvailable ? await navigator.gpu.requestAdapter() : undefined;
+const adapter = webgpuAvailable
+  ? await navigator.gpu.requestAdapter({ powerPreference: "high-performance" })
+  : undefined;
 const ignore = !adapter?.features.has("shader-f16");
 const open = (options = {}) => WebGpuBackend.create({ allowFallback: true, ...options });
 
@@ -44,7 +46,8 @@ test("tensor() refuses f16 on an adapter without shader-f16", async () => {
     limits,
     features: new Set(),
     requestDevice: async (descriptor: GPUDeviceDescriptor) =>
-      await (await navigator.gpu.requestAdapter())!.requestDevice(descriptor),
+      await (await navigator.gpu.requestAdapter({ powerPreference: "high-performance" }))!
+        .requestDevice(descriptor),
   };
   using backend = await open({ adapter: older });
   assertEquals(backend.hasF16, false);
