@@ -44,8 +44,9 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
   y += bias[j];
   // @end
   // @if GELU
-  // GELU's tanh form (Hendrycks & Gimpel 2016), clamped where tanh is 1 to the last bit.
-  y = 0.5 * y * (1.0 + tanh(clamp(0.7978845608 * (y + 0.044715 * y * y * y), -10.0, 10.0)));
+  // GELU's tanh form (Hendrycks & Gimpel 2016); its tanh is computed as in matmul_epilogue.wgsl.
+  let z = clamp(0.7978845608 * (y + 0.044715 * y * y * y), -10.0, 10.0);
+  y *= 1.0 - 1.0 / (exp(2.0 * z) + 1.0);
   // @end
   // @if RESIDUAL
   y += residual[i * sizes.n + j];
