@@ -2,7 +2,8 @@
 //
 // SUBGROUPS: first each subgroup by itself, then all of them what these have left, a value at the
 // place of each lane. How many lanes a subgroup has, and which, is counted and not asked for,
-// because what devices say is not always so. Otherwise a binary tree.
+// because what devices say is not always so. A barrier comes first: lanes that left a loop one after
+// another need not run together again before it, and count only those that do. Otherwise a binary tree.
 
 override LANES: u32;
 
@@ -10,10 +11,10 @@ var<workgroup> lanes: array<f32, LANES>;
 
 // @if SUBGROUPS
 fn workgroupSum(value: f32, lane: u32) -> f32 {
+  workgroupBarrier(); // and an earlier result may still be read
   let part = subgroupAdd(value);
   let number = subgroupExclusiveAdd(1u); // of this lane in its subgroup
   let size = subgroupAdd(1u);
-  workgroupBarrier(); // an earlier result may still be read
   lanes[lane] = select(0.0, part, number == 0u);
   workgroupBarrier();
   var sum = 0.0;
@@ -24,10 +25,10 @@ fn workgroupSum(value: f32, lane: u32) -> f32 {
 }
 
 fn workgroupMax(value: f32, lane: u32) -> f32 {
+  workgroupBarrier();
   let part = subgroupMax(value);
   let number = subgroupExclusiveAdd(1u);
   let size = subgroupAdd(1u);
-  workgroupBarrier();
   lanes[lane] = part;
   workgroupBarrier();
   var highest = part;
