@@ -41,8 +41,13 @@ type Cell = Case & { stepMs: number; tokensPerSecond: number; megabytes: number;
  * context has a model made for it, so that contexts longer than the presets' can be measured too.
  * What a cell allocates is given back before the next. Cells that fail, or for which no time is
  * left, have rows that say so.
+ * @param tell Called with the row of each cell that has ended.
  */
-export async function benchCost(options: Options, adapter: AdapterKind): Promise<Result[]> {
+export async function benchCost(
+  options: Options,
+  adapter: AdapterKind,
+  tell: (rows: Result[]) => void,
+): Promise<Result[]> {
   const { backends, threads, limit = LIMIT } = options;
   const isGpu = adapter === "real" && backends.includes("webgpu");
   const name = isGpu || !backends.includes("wasm") ? "webgpu" : "wasm";
@@ -78,6 +83,7 @@ export async function benchCost(options: Options, adapter: AdapterKind): Promise
     } finally {
       for (const tensor of tensors.splice(0)) backend.free(tensor);
     }
+    tell([result]);
   }
   if (options.svg !== undefined && cells.length > 0) {
     await Deno.writeTextFile(options.svg, figure(cells, machine));

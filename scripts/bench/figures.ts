@@ -14,10 +14,12 @@ export interface PartReport {
   command: string;
   /** How long it took. */
   seconds: number;
-  /** Its rows; none of a part that was stopped. */
+  /** Its rows; of a part that was stopped, those of the cases that had ended. */
   results: Result[];
   /** Why it has not come to its end. */
   failure?: string;
+  /** The end of what its processes said, if one failed. */
+  log?: string;
 }
 
 /** A goal: a figure and what it must be at least. */

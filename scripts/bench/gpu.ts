@@ -62,9 +62,10 @@ function partsOf(folder: string, smoke: boolean): Part[] {
   ];
 }
 
-/** What a finished process said. */
+/** What a process said. */
 interface Output {
-  code: number;
+  /** How it ended; undefined if it was stopped. */
+  code?: number;
   stdout: string;
   stderr: string;
 }
@@ -86,8 +87,24 @@ async function runDeno(args: readonly string[], seconds: number): Promise<Output
   const { code, stdout, stderr } = await child.output();
   clearTimeout(timer);
   const decoder = new TextDecoder();
-  if (isLate) throw new Error(`stopped after ${seconds} s`);
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  return {
+    code: isLate ? undefined : code,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
+/** The rows of the last whole JSON line: a process that is stopped may leave a part of one behind. */
+export function lastRows(stdout: string): Result[] {
+  for (const line of stdout.trim().split("\n").reverse()) {
+    if (!line.startsWith("{")) continue;
+    try {
+      return (JSON.parse(line) as { results: Result[] }).results;
+    } catch {
+      // not whole
+    }
+  }
+  return [];
 }
 
 /** Where this program is: main.ts, or the bundle made of it. */
@@ -99,23 +116,36 @@ const FLAGS = isBundle
   ? ["--no-config", "--no-lock", "--allow-all", "--cached-only"]
   : ["--no-lock", "--allow-all"];
 
+const stopped = (seconds: number): string => `stopped after ${Math.round(seconds)} s`;
+
+/** Characters of what a failing process said that are kept: its end. */
+const KEPT = 8000;
+
+const lastWords = (...texts: string[]): string => texts.join("\n").trim().slice(-KEPT);
+
 /** Runs one test file; its row has the number of tests that passed. */
-async function runTest(test: string, smoke: boolean, seconds: number): Promise<Result> {
+async function runTest(
+  test: string,
+  smoke: boolean,
+  seconds: number,
+): Promise<{ row: Result; log?: string }> {
   const url = new URL(isBundle ? `./${test}.js` : `../../tests/device/${test}.ts`, PROGRAM);
   const filter = smoke ? ["--filter", "profile() gives"] : [];
   const row = { bench: "tests", contender: test, input: "", unit: "passed" };
   try {
     const args = ["test", "--quiet", "--no-check", ...FLAGS, ...filter, fileURLToPath(url)];
-    const { stdout, stderr } = await runDeno(args, seconds);
+    const { code, stdout, stderr } = await runDeno(args, seconds);
+    const log = code === 0 ? undefined : lastWords(stderr, stdout);
+    if (code === undefined) return { row: { ...row, note: `failed: ${stopped(seconds)}` }, log };
     const [, passed, failed] = /(\d+) passed.*?(\d+) failed/.exec(stdout) ?? [];
     if (passed === undefined) {
       const why = /error: (.*)/.exec(stderr)?.[1] ?? "it said nothing";
-      return { ...row, note: `not run: ${why}` };
+      return { row: { ...row, note: `not run: ${why}` }, log };
     }
     const note = failed === "0" ? "" : `failed: ${failed} of its tests`;
-    return { ...row, value: Number(passed), note };
+    return { row: { ...row, value: Number(passed), note }, log };
   } catch (error) {
-    return { ...row, note: `failed: ${reason(error)}` };
+    return { row: { ...row, note: `failed: ${reason(error)}` } };
   }
 }
 
@@ -125,27 +155,32 @@ async function runPart({ name, work }: Part, smoke: boolean, seconds: number): P
   const since = () => (performance.now() - start) / 1000;
   const results: Result[] = [];
   if ("tests" in work) {
+    const logs: string[] = [];
     for (const test of work.tests) {
-      results.push(await runTest(test, smoke, Math.max(1, seconds - since())));
+      const { row, log } = await runTest(test, smoke, Math.max(1, seconds - since()));
+      results.push(row);
+      if (log) logs.push(`${test}\n${log}`);
     }
     return {
       name,
       command: `deno test tests/device/{${work.tests.join(",")}}`,
       seconds: since(),
       results,
+      log: logs.join("\n\n") || undefined,
     };
   }
   const command = `deno task bench ${work.args.join(" ")}`;
   try {
     const args = ["run", "--quiet", ...FLAGS, PROGRAM, ...work.args, "--json"];
     const { code, stdout, stderr } = await runDeno(args, seconds);
-    const line = stdout.trim().split("\n").at(-1) ?? "";
-    const answer = line.startsWith("{") ? JSON.parse(line) as { results: Result[] } : undefined;
-    results.push(...answer?.results ?? []);
-    const failure = code === 0
+    results.push(...lastRows(stdout));
+    const failure = code === undefined
+      ? stopped(seconds)
+      : code === 0
       ? undefined
-      : stderr.trim().split("\n").at(-1) ?? `exit code ${code}`;
-    return { name, command, seconds: since(), results, failure };
+      : stderr.trim().split("\n").at(-1) || `exit code ${code}`;
+    const log = code === 0 ? undefined : lastWords(stderr);
+    return { name, command, seconds: since(), results, failure, log };
   } catch (error) {
     return { name, command, seconds: since(), results, failure: reason(error) };
   }

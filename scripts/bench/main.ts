@@ -1,6 +1,7 @@
 /**
  * `deno task bench`: speed and memory beside the peers, in one run on one machine. A table, then
- * one JSON line.
+ * one JSON line; with `--json` such a line also whenever a case has ended, with all rows so far, so that
+ * whoever stops the run keeps them.
  *
  * @module
  */
@@ -8,8 +9,16 @@
 import { type AdapterKind, adapterKind, reason, type Result, table } from "./measure.ts";
 import { type Case, cases, type Options, parse, PROMPT_LENGTH, USAGE, wanted } from "./options.ts";
 
-/** Runs one benchmark. What it needs is loaded only then: a bundle has not all of it. */
-async function run(bench: string, options: Options, adapter: AdapterKind): Promise<Result[]> {
+/**
+ * Runs one benchmark. What it needs is loaded only then: a bundle has not all of it.
+ * @param tell Called with the rows of each case that has ended, where there are several.
+ */
+async function run(
+  bench: string,
+  options: Options,
+  adapter: AdapterKind,
+  tell: (rows: Result[]) => void,
+): Promise<Result[]> {
   const { rounds, threads, python, weights } = options;
   const isGpu = adapter === "real";
   const shared = { rounds, threads, python, steps: options.steps ?? (isGpu ? 10 : 1) };
@@ -19,10 +28,11 @@ async function run(bench: string, options: Options, adapter: AdapterKind): Promi
   ): Promise<Result[]> => {
     const results: Result[] = [];
     for (const one of list) {
-      for (const result of await measure(one)) {
-        const input = [one.preset, result.input].filter(Boolean).join(", ");
-        results.push({ ...result, input });
-      }
+      const rows = (await measure(one)).map((result): Result => {
+        return { ...result, input: [one.preset, result.input].filter(Boolean).join(", ") };
+      });
+      results.push(...rows);
+      tell(rows);
     }
     return results;
   };
@@ -97,7 +107,7 @@ async function run(bench: string, options: Options, adapter: AdapterKind): Promi
     }
     case "cost": {
       const { benchCost } = await import("./cost.ts");
-      return await benchCost(options, adapter);
+      return await benchCost(options, adapter, tell);
     }
     default: {
       const { benchGpu } = await import("./gpu.ts");
@@ -119,24 +129,31 @@ if (import.meta.main) {
     Deno.exit();
   }
   const adapter = await adapterKind();
-  const results: Result[] = [];
-  let failed = false;
-  for (const bench of options.benches) {
-    console.error(`${bench} …`);
-    try {
-      results.push(...await run(bench, options, adapter));
-    } catch (error) {
-      failed = true;
-      console.error(`${bench} failed: ${reason(error)}`);
-    }
-  }
   const machine = {
     deno: Deno.version.deno,
     target: Deno.build.target,
     cores: navigator.hardwareConcurrency,
     adapter,
   };
+  const json = (results: Result[]) =>
+    console.log(JSON.stringify({ machine, command: Deno.args.join(" "), results }));
+  const results: Result[] = [];
+  let failed = false;
+  for (const bench of options.benches) {
+    console.error(`${bench} …`);
+    const told = [...results];
+    const tell = (rows: Result[]): void => {
+      told.push(...rows);
+      if (options.json) json(told);
+    };
+    try {
+      results.push(...await run(bench, options, adapter, tell));
+    } catch (error) {
+      failed = true;
+      console.error(`${bench} failed: ${reason(error)}`);
+    }
+  }
   if (!options.json) console.log(`${table(results)}\n`);
-  console.log(JSON.stringify({ machine, command: Deno.args.join(" "), results }));
+  json(results);
   Deno.exit(failed ? 1 : 0); // peers leave workers behind
 }

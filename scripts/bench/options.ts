@@ -41,7 +41,7 @@ tells how each figure is measured.
   --output DIR         gpu: where results are written (default: dist/bench/results)
   --only LIST          gpu: the parts to run; other results in the folder stay
   --smoke              gpu: tiny sizes, to see whether everything runs
-  --json               print the JSON line alone
+  --json               print JSON lines alone: one whenever a case has ended, the last with all rows
   --help               print this
 
 A software adapter does about 1 GFLOP/s, as tfjs's cpu backend does: both get one sequence of 64

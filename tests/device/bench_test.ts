@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { benchCount } from "../../scripts/bench/count.ts";
 import { figures, goals, type PartReport } from "../../scripts/bench/figures.ts";
+import { lastRows } from "../../scripts/bench/gpu.ts";
 import {
   adapterKind,
   alternate,
@@ -194,6 +195,27 @@ Deno.test("figures() tells of a part that has not come to its end", () => {
   const reports = [{ ...report("decode", []), failure: "stopped after 50 s" }];
   const page = figures("a GPU", reports);
   assertStringIncludes(page, "`bench decode`, 1 s. **Not finished: stopped after 50 s.**");
+});
+
+Deno.test("lastRows() takes the last whole line of a process that was stopped", () => {
+  const row = { bench: "cost", contender: "webgpu", input: "", unit: "tokens/s", note: "" };
+  const line = (...results: Result[]) => JSON.stringify({ results });
+  const stdout = `${line(row)}\n${line(row, row)}\n${line(row, row, row).slice(0, 90)}`;
+  assertEquals(lastRows(stdout), [row, row]);
+  assertEquals(lastRows(""), []);
+});
+
+Deno.test("--json tells the rows so far whenever a case has ended", async () => {
+  const main = new URL("../../scripts/bench/main.ts", import.meta.url).href;
+  const args = ["count", "--preset", "nano", "--batch-size", "1,2", "--length", "64", "--json"];
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-lock", "--allow-all", main, ...args],
+  }).output();
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  const [one, two, all] = lines.map((line) => lastRows(line));
+  assert(one.length > 0 && one.every(({ input }) => input.includes("1 × 64")));
+  assertEquals(two.slice(0, one.length), one);
+  assertEquals(all, two);
 });
 
 /** Runs `deno task bench gpu --smoke` and returns the reports that its folder then has. */
