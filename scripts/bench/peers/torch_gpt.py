@@ -9,6 +9,8 @@ import json
 import math
 import os
 import sys
+import threading
+import time
 
 
 def fail(message):
@@ -251,7 +253,16 @@ def do_multiply(product, times, out):
     return {}
 
 
+def leave_with(parent):
+    """Ends the process with the one that started it: a compiler would go on for minutes, in the way of
+    whatever is measured next."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=leave_with, args=(os.getppid(),), daemon=True).start()
     for line in sys.stdin:
         command = json.loads(line)
         try:
