@@ -33,8 +33,20 @@ const USAGE = `Usage: deno run --allow-all scripts/recipe.ts RECIPE.json --minut
 /** Steps that measure a stage's speed; the first ones, which warm up, do not count. */
 const TRIAL_STEPS = 30;
 
-/** What of a stage's time is left for validation and checkpoints. */
+/** What of a stage's time is left for its start and for checkpoints. */
 const OVERHEAD = 0.06;
+
+/** Validations of a stage that does not say otherwise. */
+const VALIDATIONS = 10;
+
+/** What a short run of a stage has shown. */
+export interface Pace {
+  /** Tokens of training in a second. */
+  tokensPerSecond: number;
+  tokensPerStep: number;
+  /** Seconds that one validation takes. */
+  validation: number;
+}
 
 /**
  * Reads a recipe's stages.
@@ -63,8 +75,12 @@ export function parseRecipe(text: string, places: { out: string; data: string })
 }
 
 /** Steps of a stage that has `seconds`; at least 1. */
-export function stepsFor(seconds: number, tokensPerSecond: number, tokensPerStep: number): number {
-  return Math.max(1, Math.floor(seconds * (1 - OVERHEAD) * tokensPerSecond / tokensPerStep));
+export function stepsFor(
+  seconds: number,
+  { tokensPerSecond, tokensPerStep, validation }: Pace,
+): number {
+  const left = seconds * (1 - OVERHEAD) - VALIDATIONS * validation;
+  return Math.max(1, Math.floor(left * tokensPerSecond / tokensPerStep));
 }
 
 async function run(task: Stage["task"], args: string[], quiet: boolean): Promise<void> {
@@ -82,28 +98,31 @@ async function run(task: Stage["task"], args: string[], quiet: boolean): Promise
   );
 }
 
-/** Speed of a stage, from a short run of it that leaves nothing behind. */
-async function measure(stage: Stage, place: string[]): Promise<{ rate: number; perStep: number }> {
+/** Pace of a stage, from a short run of it that leaves nothing behind. */
+async function measure(stage: Stage, place: string[]): Promise<Pace> {
   const folder = await Deno.makeTempDir();
   try {
     const short = ["--steps", `${TRIAL_STEPS}`, "--save-every", "0", "--eval-every", "0"];
-    const args = withoutOptions(stage.args, [
-      "--eval-every",
-      "--save-every",
-      "--warmup",
-      "--valid",
-    ]);
+    const args = withoutOptions(stage.args, ["--eval-every", "--save-every", "--warmup"]);
     await run(stage.task, [...args, ...place, ...short, "--out", `${folder}/run`], true);
     const text = await Deno.readTextFile(`${folder}/run/log.jsonl`);
-    const reports = text.split("\n").filter(Boolean).map((line) => JSON.parse(line) as LogEntry)
-      .filter((entry) => entry.kind === "train");
-    const rates = reports.slice(Math.floor(reports.length / 3)).map((entry) =>
-      entry.tokensPerSecond
-    ).sort((a, b) => a - b);
-    return { rate: rates[rates.length >> 1], perStep: reports.at(-1)!.tokens / TRIAL_STEPS };
+    return paceOf(text.split("\n").filter(Boolean).map((line) => JSON.parse(line) as LogEntry));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Pace from the log of a run that was validated once, at its end. */
+export function paceOf(log: LogEntry[]): Pace {
+  const reports = log.filter((entry) => entry.kind === "train");
+  const last = reports.at(-1)!;
+  const rates = reports.slice(Math.floor(reports.length / 3))
+    .map(({ tokensPerSecond }) => tokensPerSecond).sort((a, b) => a - b);
+  return {
+    tokensPerSecond: rates[(rates.length - 1) >> 1], // a GPU gives two: rather too few steps
+    tokensPerStep: last.tokens / last.step,
+    validation: log.at(-1)!.seconds - last.seconds,
+  };
 }
 
 function withoutOptions(args: string[], names: string[]): string[] {
@@ -135,12 +154,13 @@ async function main(): Promise<void> {
     if (await exists(`${folder}/checkpoint`)) {
       await run(stage.task, ["--resume", folder, ...place], false);
     } else {
-      const { rate, perStep } = await measure(stage, place);
+      const pace = await measure(stage, place);
       const rest = stages.slice(i).reduce((sum, { share }) => sum + share, 0);
       const seconds = (end - performance.now()) / 1000 * stage.share / rest;
-      const steps = stepsFor(seconds, rate, perStep);
+      const steps = stepsFor(seconds, pace);
       console.error(
-        `${stage.name}: ${Math.round(rate)} tokens/s, ${steps} steps in ${Math.round(seconds)} s`,
+        `${stage.name}: ${Math.round(pace.tokensPerSecond)} tokens/s, ${steps} steps in ` +
+          `${Math.round(seconds)} s`,
       );
       const args = [...stage.args, ...place, "--steps", `${steps}`, "--out", folder];
       await run(stage.task, args, false);

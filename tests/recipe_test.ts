@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { parseRecipe, stepsFor } from "../scripts/recipe.ts";
+import { paceOf, parseRecipe, stepsFor } from "../scripts/recipe.ts";
 import { initialParameters } from "../src/model/parameters.ts";
 import { saveWeights } from "../src/model/weights.ts";
 import { trainTokenizer } from "../src/tokenizer/train.ts";
+import type { LogEntry } from "../src/trainer/report.ts";
 import { finish, startDeno } from "./process.ts";
 
 const PLACES = { out: "runs/x", data: "texts" };
@@ -30,8 +31,22 @@ Deno.test("parseRecipe() throws when a stage is not whole or decides its steps",
 });
 
 Deno.test("stepsFor() leaves time for validation, and is never nothing", () => {
-  assert(stepsFor(100, 1024, 1024) < 100);
-  assertEquals(stepsFor(0.001, 1, 1024), 1);
+  const pace = { tokensPerSecond: 1024, tokensPerStep: 1024, validation: 0 };
+  const without = stepsFor(100, pace);
+  assert(without < 100);
+  assert(stepsFor(100, { ...pace, validation: 2 }) <= without - 20);
+  assertEquals(stepsFor(0.001, { ...pace, tokensPerSecond: 1 }), 1);
+  assertEquals(stepsFor(10, { ...pace, validation: 2 }), 1);
+});
+
+Deno.test("paceOf() takes the slower of a GPU's two rates, and the time of the validation", () => {
+  const train = (step: number, seconds: number, tokensPerSecond: number): LogEntry => {
+    const numbers = { loss: 5, gradNorm: 1, lr: 1e-3 };
+    return { kind: "train", step, seconds, tokensPerSecond, tokens: 100 * step, ...numbers };
+  };
+  const log: LogEntry[] = [train(10, 9, 111), train(20, 10, 900), train(30, 11.1, 1000)];
+  log.push({ kind: "validation", step: 30, seconds: 13.6, scores: {} });
+  assertEquals(paceOf(log), { tokensPerSecond: 900, tokensPerStep: 100, validation: 2.5 });
 });
 
 Deno.test("a recipe trains its stages in the time it is given, and only once", async () => {
