@@ -6,6 +6,7 @@
 
 import { chooseBackend } from "../../src/backend/select.ts";
 import { Decoder, type StreamLogits } from "../../src/gpt/decode.ts";
+import type { LookAhead } from "../../src/gpt/look_ahead.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { int8Tensors, quantizeModel } from "../../src/model/int8.ts";
 import { initialParameters, parameterTensors } from "../../src/model/parameters.ts";
@@ -41,6 +42,8 @@ type Make = (task: Task) => Promise<Contender>;
 interface Decoding {
   prefill(slot: number, tokens: Uint32Array): void;
   step(tokens: Uint32Array, positions: Uint32Array): Promise<(StreamLogits | undefined)[]>;
+  /** Makes several steps for one readback, where one takes longer than a step. */
+  lookAhead?: LookAhead;
 }
 
 /**
@@ -50,6 +53,9 @@ interface Decoding {
  * hundredth or two in the unluckiest of 8,000 logits.
  */
 const TOLERANCE = { f32: 1e-3, int8: 3e-2 };
+
+/** Tokens of each stream that are drawn both ways before a look-ahead is timed. */
+const TRIED = 4;
 
 /** Wraps a decoder once its logits at the prompts' last tokens have been checked. */
 async function checkedDecoder(
@@ -64,19 +70,35 @@ async function checkedDecoder(
   const logits = await decoder.step(Uint32Array.from(prompts, (prompt) => prompt[last]), positions);
   checkLogits(await logits[0]!.all(), expected.first, precision);
   checkLogits(await logits.at(-1)!.all(), expected.last, precision);
+  const { lookAhead } = decoder;
+  if (!lookAhead) {
+    return {
+      description,
+      decode: (tokens, position, count) => decodeLikeliest(decoder, tokens, position, count),
+    };
+  }
+  const first = Uint32Array.from(prompts, (prompt) => prompt[last]);
+  const oneByOne = await decodeLikeliest(decoder, first, last, TRIED);
+  const ahead = await decodeAhead(lookAhead, first, last, TRIED);
+  if (ahead.some((token, i) => token !== oneByOne[i])) {
+    throw new Error("its look-ahead draws other tokens than its steps");
+  }
   return {
     description,
-    decode: (tokens, position, count) => decodeLikeliest(decoder, tokens, position, count),
+    decode: (tokens, position, count) => decodeAhead(lookAhead, tokens, position, count),
   };
 }
 
-/** Draws the likeliest token of every stream `count` times, with a readback for each step. */
+/**
+ * Draws the likeliest token of every stream `count` times, with a readback for each step.
+ * @returns The last of each.
+ */
 async function decodeLikeliest(
   decoder: Decoding,
   first: Uint32Array,
   position: number,
   count: number,
-): Promise<void> {
+): Promise<Uint32Array> {
   let tokens = first;
   for (let i = 0; i < count; i++) {
     const positions = new Uint32Array(tokens.length).fill(position + i);
@@ -85,6 +107,27 @@ async function decodeLikeliest(
       await Promise.all(logits.map(async (next) => next!.ids[0] ?? argmax(await next!.all()))),
     );
   }
+  return tokens;
+}
+
+/** The same with a readback for as many steps as a look-ahead makes, as in generation. */
+async function decodeAhead(
+  lookAhead: LookAhead,
+  first: Uint32Array,
+  position: number,
+  count: number,
+): Promise<Uint32Array> {
+  const rule = { temperature: 0, topK: 0, topP: 1, minP: 0 };
+  let tokens = first;
+  for (let done = 0, steps: number; done < count; done += steps) {
+    steps = Math.min(lookAhead.mostSteps, count - done);
+    const chances = new Float32Array(steps - 1);
+    const ahead = await lookAhead.run(Array.from(tokens, (token, slot) => {
+      return { slot, token, position: position + done, rule, chances };
+    }));
+    tokens = Uint32Array.from(ahead, (stream) => stream.logits(steps - 1).ids[0]);
+  }
+  return tokens;
 }
 
 function checkLogits(
