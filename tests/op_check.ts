@@ -32,9 +32,11 @@ async function run(backend: Backend, drawn: DrawnCase): Promise<Record<string, F
   }
   backend.run(backend.record((ops) => drawn.record(ops, parts)));
   const results: Record<string, Float32Array> = {};
-  for (const [name, tensor] of Object.entries(whole)) {
-    if (tensor.dtype === "u32") continue;
-    const data = await backend.read(tensor);
+  const readable = Object.keys(whole).filter((name) => whole[name].dtype !== "u32");
+  // Side by side, as a readback takes Deno 11.5 ms.
+  const read = await Promise.all(readable.map((name) => backend.read(whole[name])));
+  for (const [i, name] of readable.entries()) {
+    const data = read[i];
     const { size } = parts[name];
     data.forEach((value, i) => {
       if (i < GUARD || i >= GUARD + size) {

@@ -46,7 +46,7 @@ function partsOf(folder: string, smoke: boolean): Part[] {
   return [
     {
       name: "tests",
-      seconds: 100,
+      seconds: 140, // most of it compiles kernels
       work: { tests: smoke ? GPU_TESTS.slice(1, 2) : GPU_TESTS },
     },
     { name: "roofline", seconds: 30, work: { args: ["roofline"] } },
