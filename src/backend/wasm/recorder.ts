@@ -23,6 +23,12 @@ const SUM_BLOCK = 16384;
 /** Most blocks of rows whose columns are summed apart; of assembly/elementwise.ts. */
 const ROW_BLOCKS = 64;
 
+/**
+ * Most rows of one product with a matrix of int8: a thread keeps 128 bytes for each in its scratch,
+ * beside four quantized rows of at most 64 KiB.
+ */
+const INT8_ROWS = 4096;
+
 const floatBits = new Float32Array(1);
 const bitsOf = new Uint32Array(floatBits.buffer);
 
@@ -212,13 +218,17 @@ export class Recorder implements Ops {
   }
 
   matmulInt8({ out, a, b, bias, gelu, residual }: MatmulInt8Args): void {
-    const [m, k] = a.shape;
-    this.#needScratch(m * (k + 32)); // the rows of `a`, quantized
-    this.#push(
-      Opcode.matmulInt8,
-      ...[out, a, b.packed, b.scales, b.sums, bias, residual],
-      ...[m, b.scales.size, k, gelu ? Int8Flag.gelu : 0],
-    );
+    const [m, k] = a.shape, n = b.scales.size, flags = gelu ? Int8Flag.gelu : 0;
+    const rowOf = (tensor: Tensor | undefined, row: number) =>
+      tensor && this.#host.address(tensor) + 4 * row * tensor.shape[1];
+    this.#needScratch(Math.min(m, INT8_ROWS) * (k + 32)); // the rows of `a`, quantized
+    for (let row = 0; row < m; row += INT8_ROWS) {
+      this.#push(
+        Opcode.matmulInt8,
+        ...[rowOf(out, row), rowOf(a, row), b.packed, b.scales, b.sums, bias, rowOf(residual, row)],
+        ...[Math.min(INT8_ROWS, m - row), n, k, flags],
+      );
+    }
   }
 
   topLogits({ out, logits }: Args<"topLogits">): void {
