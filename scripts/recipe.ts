@@ -33,8 +33,11 @@ const USAGE = `Usage: deno run --allow-all scripts/recipe.ts RECIPE.json --minut
 /** Steps that measure a stage's speed; the first ones, which warm up, do not count. */
 const TRIAL_STEPS = 30;
 
-/** What of a stage's time is left for its start and for checkpoints. */
+/** What of a stage's time is left for checkpoints. */
 const OVERHEAD = 0.06;
+
+/** Seconds between checkpoints at least: on a GPU 200 steps may take less than saving them. */
+const SAVE_SECONDS = 30;
 
 /** Validations of a stage that does not say otherwise. */
 const VALIDATIONS = 10;
@@ -46,6 +49,8 @@ export interface Pace {
   tokensPerStep: number;
   /** Seconds that one validation takes. */
   validation: number;
+  /** Seconds that reading the data and starting the backend take. */
+  start: number;
 }
 
 /**
@@ -77,10 +82,16 @@ export function parseRecipe(text: string, places: { out: string; data: string })
 /** Steps of a stage that has `seconds`; at least 1. */
 export function stepsFor(
   seconds: number,
-  { tokensPerSecond, tokensPerStep, validation }: Pace,
+  { tokensPerSecond, tokensPerStep, validation, start }: Pace,
 ): number {
-  const left = seconds * (1 - OVERHEAD) - VALIDATIONS * validation;
+  const left = (seconds - start) * (1 - OVERHEAD) - VALIDATIONS * validation;
   return Math.max(1, Math.floor(left * tokensPerSecond / tokensPerStep));
+}
+
+/** Steps between checkpoints: a tenth of the run, or fewer where 200 take long enough. */
+export function savesEvery(steps: number, { tokensPerSecond, tokensPerStep }: Pace): number {
+  const slow = Math.ceil(SAVE_SECONDS * tokensPerSecond / tokensPerStep);
+  return Math.min(Math.ceil(steps / 10), Math.max(200, slow));
 }
 
 async function run(task: Stage["task"], args: string[], quiet: boolean): Promise<void> {
@@ -100,28 +111,32 @@ async function run(task: Stage["task"], args: string[], quiet: boolean): Promise
 
 /** Pace of a stage, from a short run of it that leaves nothing behind. */
 async function measure(stage: Stage, place: string[]): Promise<Pace> {
-  const folder = await Deno.makeTempDir();
+  const folder = await Deno.makeTempDir(), started = performance.now();
   try {
     const short = ["--steps", `${TRIAL_STEPS}`, "--save-every", "0", "--eval-every", "0"];
     const args = withoutOptions(stage.args, ["--eval-every", "--save-every", "--warmup"]);
     await run(stage.task, [...args, ...place, ...short, "--out", `${folder}/run`], true);
-    const text = await Deno.readTextFile(`${folder}/run/log.jsonl`);
-    return paceOf(text.split("\n").filter(Boolean).map((line) => JSON.parse(line) as LogEntry));
+    const seconds = (performance.now() - started) / 1000;
+    const lines = (await Deno.readTextFile(`${folder}/run/log.jsonl`)).split("\n");
+    return paceOf(lines.filter(Boolean).map((line) => JSON.parse(line) as LogEntry), seconds);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-/** Pace from the log of a run that was validated once, at its end. */
-export function paceOf(log: LogEntry[]): Pace {
+/** Pace from the log of a run that took `seconds` in all and was validated once, at its end. */
+export function paceOf(log: LogEntry[], seconds: number): Pace {
   const reports = log.filter((entry) => entry.kind === "train");
   const last = reports.at(-1)!;
   const rates = reports.slice(Math.floor(reports.length / 3))
     .map(({ tokensPerSecond }) => tokensPerSecond).sort((a, b) => a - b);
+  const tokensPerSecond = rates[(rates.length - 1) >> 1]; // a GPU gives two: rather too few steps
+  const validation = log.at(-1)!.seconds - last.seconds;
   return {
-    tokensPerSecond: rates[(rates.length - 1) >> 1], // a GPU gives two: rather too few steps
+    tokensPerSecond,
     tokensPerStep: last.tokens / last.step,
-    validation: log.at(-1)!.seconds - last.seconds,
+    validation,
+    start: Math.max(0, seconds - last.tokens / tokensPerSecond - validation),
   };
 }
 
@@ -162,7 +177,10 @@ async function main(): Promise<void> {
         `${stage.name}: ${Math.round(pace.tokensPerSecond)} tokens/s, ${steps} steps in ` +
           `${Math.round(seconds)} s`,
       );
-      const args = [...stage.args, ...place, "--steps", `${steps}`, "--out", folder];
+      const saves = stage.args.includes("--save-every")
+        ? []
+        : ["--save-every", `${savesEvery(steps, pace)}`];
+      const args = [...stage.args, ...place, ...saves, "--steps", `${steps}`, "--out", folder];
       await run(stage.task, args, false);
     }
     await Deno.writeTextFile(done, "");

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { paceOf, parseRecipe, stepsFor } from "../scripts/recipe.ts";
+import { paceOf, parseRecipe, savesEvery, stepsFor } from "../scripts/recipe.ts";
 import { initialParameters } from "../src/model/parameters.ts";
 import { saveWeights } from "../src/model/weights.ts";
 import { trainTokenizer } from "../src/tokenizer/train.ts";
@@ -30,23 +30,34 @@ Deno.test("parseRecipe() throws when a stage is not whole or decides its steps",
   ) assertThrows(() => parseRecipe(JSON.stringify({ stages }), PLACES), SyntaxError, message);
 });
 
-Deno.test("stepsFor() leaves time for validation, and is never nothing", () => {
-  const pace = { tokensPerSecond: 1024, tokensPerStep: 1024, validation: 0 };
+Deno.test("stepsFor() leaves time for the start and validation, and is never nothing", () => {
+  const pace = { tokensPerSecond: 1024, tokensPerStep: 1024, validation: 0, start: 0 };
   const without = stepsFor(100, pace);
   assert(without < 100);
   assert(stepsFor(100, { ...pace, validation: 2 }) <= without - 20);
+  assert(stepsFor(100, { ...pace, start: 10 }) < without - 8);
   assertEquals(stepsFor(0.001, { ...pace, tokensPerSecond: 1 }), 1);
   assertEquals(stepsFor(10, { ...pace, validation: 2 }), 1);
 });
 
-Deno.test("paceOf() takes the slower of a GPU's two rates, and the time of the validation", () => {
+Deno.test("paceOf() takes the slower of a GPU's two rates, and the time of start and validation", () => {
   const train = (step: number, seconds: number, tokensPerSecond: number): LogEntry => {
     const numbers = { loss: 5, gradNorm: 1, lr: 1e-3 };
     return { kind: "train", step, seconds, tokensPerSecond, tokens: 100 * step, ...numbers };
   };
   const log: LogEntry[] = [train(10, 9, 111), train(20, 10, 900), train(30, 11.1, 1000)];
   log.push({ kind: "validation", step: 30, seconds: 13.6, scores: {} });
-  assertEquals(paceOf(log), { tokensPerSecond: 900, tokensPerStep: 100, validation: 2.5 });
+  const pace = { tokensPerSecond: 900, tokensPerStep: 100, validation: 2.5, start: 8 };
+  assertEquals(paceOf(log, 8 + 3000 / 900 + 2.5), pace);
+  assertEquals(paceOf(log, 1).start, 0);
+});
+
+Deno.test("savesEvery() saves a tenth of the run apart, and no fast run every few seconds", () => {
+  const pace = { tokensPerSecond: 1000, tokensPerStep: 8192, validation: 0, start: 0 };
+  assertEquals(savesEvery(100, pace), 10);
+  assertEquals(savesEvery(9000, pace), 200);
+  assertEquals(savesEvery(9000, { ...pace, tokensPerSecond: 300_000 }), 900);
+  assertEquals(savesEvery(90_000, { ...pace, tokensPerSecond: 300_000 }), 1099);
 });
 
 Deno.test("a recipe trains its stages in the time it is given, and only once", async () => {

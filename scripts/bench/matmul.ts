@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Ops } from "../../src/backend/backend.ts";
 import { chooseBackend } from "../../src/backend/select.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 import { Random } from "../../src/random.ts";
@@ -50,11 +51,13 @@ const own = (name: "wasm" | "webgpu"): Start => async (stack, { threads }) => {
   stack.use(backend);
   return {
     description: backend.description,
-    prepare({ m, n, k, a: left, b: right }) {
+    async prepare({ m, n, k, a: left, b: right }) {
       const [a, b, out] = [[m, k], [k, n], [m, n]].map((shape) => backend.tensor(shape));
       backend.write(a, left);
       backend.write(b, right);
-      const program = backend.record((ops) => ops.matmul({ out, a, b }));
+      const build = (ops: Ops) => ops.matmul({ out, a, b });
+      await backend.tune?.(build);
+      const program = backend.record(build);
       const run = (times: number): Promise<void> => {
         for (let i = 0; i < times; i++) backend.run(program);
         return backend.finish();

@@ -116,8 +116,11 @@ export async function benchProfile(options: ProfileBenchOptions): Promise<Result
   return report(profiles, median(times), roofline, modelFlops(config, B, T), { note, shape });
 }
 
-/** The rows: groups from the slowest down, then the whole step. */
-function report(
+/**
+ * The rows: groups from the slowest down, then the whole step. A clock that ticks slowly may give a
+ * group no time at all; such a group has no rates.
+ */
+export function report(
   profiles: StepTime[][],
   stepMs: number,
   { flops, bandwidth }: Roofline,
@@ -137,23 +140,24 @@ function report(
   const sum = (key: keyof Group) =>
     [...groups.values()].reduce((sum, group) => sum + group[key], 0);
   const total = sum("ms");
+  if (!(total > 0)) throw new Error(`the GPU's clock says ${total} ms for all dispatches`);
   const rows = [...groups].sort(([, a], [, b]) => b.ms - a.ms).map(([label, group]): Result => {
     const { count, ms, work, bytes, bound } = group;
-    const figures = {
-      share: ms / total,
-      gflops: work / ms / 1e6,
-      gbps: bytes / ms / 1e6,
-      bound: bound / ms,
-    };
+    const share = ms / total,
+      rates = ms > 0
+        ? { gflops: work / ms / 1e6, gbps: bytes / ms / 1e6, bound: bound / ms }
+        : undefined;
     return {
       bench: "profile",
       contender: label,
       input: `${shape}, ${count} dispatch${count > 1 ? "es" : ""}`,
       value: ms,
       unit: "ms",
-      note: `${percent(figures.share)} of the time, ${whole(figures.gflops)} GFLOP/s, ` +
-        `${whole(figures.gbps)} GB/s, ${percent(figures.bound)} of the roofline`,
-      figures,
+      note: rates
+        ? `${percent(share)} of the time, ${whole(rates.gflops)} GFLOP/s, ` +
+          `${whole(rates.gbps)} GB/s, ${percent(rates.bound)} of the roofline`
+        : "too short for the GPU's clock",
+      figures: { share, ...rates },
     };
   });
   const utilisation = modelWork / (stepMs / 1000) / flops;

@@ -38,6 +38,9 @@ const STEPS = 16;
 /** A chain tends to 1000 · term, slowly enough that a step more or less shows. */
 const FACTOR = Math.fround(0.999), TERM = Math.fround(0.01);
 
+/** How many times as long as a GPU says the host may wait for it. */
+const LATE = 100;
+
 /** Sizes that fill a large GPU, and sizes that a software adapter ends within a second. */
 const SIZES = {
   real: { groups: [1024, 4096, 16384], megabytes: [256, 512, 1024], milliseconds: 10 },
@@ -143,7 +146,15 @@ async function multiplyAdds(
     let rounds = 4, program = await programOf(rounds);
     await bench.time(program);
     checkSums(await backend.read(sums), chains, rounds);
-    while (await bench.best(program, 2) < milliseconds) program = await programOf(rounds *= 2);
+    while (await bench.best(program, 2) < milliseconds) {
+      // A GPU's clock that stands still must not let the work grow without end.
+      const start = performance.now(), ms = await bench.time(program);
+      const waited = performance.now() - start;
+      if (waited > LATE * Math.max(milliseconds, ms)) {
+        throw new Error(`the GPU's clock says ${ms} ms where the host waited for ${waited} ms`);
+      }
+      program = await programOf(rounds *= 2);
+    }
     const ms = await bench.best(program, 5);
     checkSums(await backend.read(sums), chains, rounds);
     return 1000 * program.steps[0].work / ms;
@@ -194,6 +205,7 @@ async function copy(bench: Bench, bytes: number, precision: "f32" | "f16"): Prom
     backend.run(await programOf(source));
     const program = await programOf(out, source);
     const ms = await bench.best(program, 6);
+    if (!(ms > 0)) throw new Error(`the GPU's clock says ${ms} ms for a copy`);
     const words = (tensor: WebGpuTensor, at: number) =>
       backend.read(backend.view(tensor, at, [64]));
     for (const at of [0, bytes / 8, bytes / 4 - 64]) { // in words: begin, middle, end

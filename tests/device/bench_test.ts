@@ -12,8 +12,9 @@ import {
   timeAll,
 } from "../../scripts/bench/measure.ts";
 import { cases, modelShape, type Options, parse, wanted } from "../../scripts/bench/options.ts";
-import { fullBatch, modelFlops } from "../../scripts/bench/profile.ts";
+import { fullBatch, modelFlops, report as profileReport } from "../../scripts/bench/profile.ts";
 import { trainingHyper } from "../../scripts/bench/train.ts";
+import type { StepTime } from "../../src/backend/webgpu/profile.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { PRESETS } from "../../src/model/config.ts";
 import { BackendEngine } from "../../src/trainer/engine.ts";
@@ -156,6 +157,28 @@ Deno.test({
     const bytes = ops.reduce((sum, { figures }) => sum + figures!.bytes, 0);
     assertEquals(bytes, f32.figures!.bytes);
   },
+});
+
+Deno.test("report() gives no rates where the GPU's clock saw no time, and refuses one that stands still", () => {
+  const step = (label: string, ms: number): StepTime => ({
+    op: label,
+    label,
+    work: 8,
+    bytes: 4,
+    ms,
+  });
+  const roofline = { flops: 1e9, bandwidth: 1e9, results: [] };
+  const of = (...ms: number[]) =>
+    profileReport([ms.map((ms, i) => step(`op ${i}`, ms))], 2, roofline, 1e6, {
+      note: "",
+      shape: "",
+    });
+  const rows = of(1, 0);
+  assertEquals(rows[1].note, "too short for the GPU's clock");
+  for (const { value, figures = {} } of rows) {
+    assert([value, ...Object.values(figures)].every(Number.isFinite));
+  }
+  assertThrows(() => of(0, 0), Error, "clock says 0 ms");
 });
 
 /** A part's report with one row for each contender. */
